@@ -1,0 +1,1 @@
+"""From video files and annotations to clips: readers, the only decoder, sampling, transforms."""

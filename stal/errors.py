@@ -1,0 +1,42 @@
+"""The errors that stal raises on bad input: every one is a `StalError`.
+
+A message names what was looked at (a file, a video, a config key), the offending value, and what to do about it.
+"""
+
+
+class StalError(Exception):
+    """Base of every error that stal raises on purpose."""
+
+
+class ShapeError(StalError, ValueError):
+    """An array or tensor handed to a stal structure or function has the wrong shape, type or values."""
+
+
+class DataNotFoundError(StalError, FileNotFoundError):
+    """A data set, video, mask or annotation file is not where it was looked for."""
+
+    def __str__(self) -> str:  # FileNotFoundError would print an errno that is not there
+        return str(self.args[0]) if self.args else ""
+
+
+class AnnotationError(StalError, ValueError):
+    """An annotation file cannot be used: broken, refused, of another format, or at odds with its video."""
+
+
+class VideoReadError(StalError, OSError):
+    """A video cannot be decoded, or not to the frames that were asked for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ConfigError(StalError, ValueError):
+    """A config has an unknown key or a value that cannot work."""
+
+
+class CheckpointError(StalError, RuntimeError):
+    """A checkpoint is missing, broken, refused, or of another model."""
+
+
+class PenaltyError(StalError, RuntimeError):
+    """A gradient penalty would be silently wrong: it does not see the input clip or does not reach the weights."""

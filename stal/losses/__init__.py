@@ -1,0 +1,1 @@
+"""Detection losses and the input-gradient penalty."""

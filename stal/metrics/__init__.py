@@ -1,0 +1,1 @@
+"""frame-mAP and video-mAP as NumPy functions."""

@@ -1,0 +1,1 @@
+"""BatchMix, and the provenance of every voxel."""

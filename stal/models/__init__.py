@@ -1,0 +1,1 @@
+"""The tube detector: backbone, proposals, RoI head."""

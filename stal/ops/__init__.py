@@ -1,0 +1,1 @@
+"""Geometry of boxes and tubes, and the twice-differentiable RoIAlign."""

@@ -1,0 +1,1 @@
+"""Drawing on frames, and writing videos and picture strips."""
