@@ -1,0 +1,61 @@
+PYTHON ?= python3
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+CONFIG := configs/scenes_batchmix_pgg.py
+SCENES := data/scenes
+WORK_DIR := work_dirs/scenes_batchmix_pgg
+CHECKPOINT := $(WORK_DIR)/last.pth
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo   generate synthetic scenes, then train, test and explain a tube detector on them: $(WORK_DIR)"
+	@echo "make test   check style, types and behaviour"
+	@echo "make lint   check style and types"
+	@echo "make clean  remove what make demo generated, and caches; keeps $(VENV)"
+	@echo
+	@echo "Each creates $(VENV) and installs stal into it if that was not done (a download of about 6 GB)."
+	@echo "make PYTHON=/path/to/python3.12 ... chooses the interpreter; it must be 3.11 or newer."
+
+demo: $(WORK_DIR)/.trained
+	$(RUN) tools/test.py $(CONFIG) $(CHECKPOINT)
+	$(RUN) tools/visualize_gradients.py $(CONFIG) $(CHECKPOINT) --out $(WORK_DIR)/gradients
+
+test: lint
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2  # two processes, one thread each
+
+lint: $(VENV)/.installed-dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy stal
+
+clean:
+	rm -rf $(SCENES) $(WORK_DIR) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# A stamp records that a step was finished. What follows a `|` must exist, but being newer does not repeat the step.
+
+$(WORK_DIR)/.trained: $(CONFIG) $(wildcard configs/_base_/*.py) $(SCENES)/annotations.json
+	$(RUN) tools/train.py $(CONFIG)
+	@touch $@
+
+# The annotations are written last, so without them what is there was interrupted.
+$(SCENES)/annotations.json: | $(VENV)/.installed
+	$(RUN) tools/make_scenes.py $(SCENES) --videos 400 --seed 0 --overwrite
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(RUN)
+	$(RUN) -m pip install --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: setup.cfg pyproject.toml | $(RUN)
+	$(RUN) -m pip install --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "stal needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
+		echo "Name another: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

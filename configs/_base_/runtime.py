@@ -1,0 +1,24 @@
+"""What every training shares: hooks, logging, seed."""
+
+from mmengine.hooks import CheckpointHook, DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
+from mmengine.hooks import RuntimeInfoHook
+from mmengine.visualization import LocalVisBackend, Visualizer
+
+from stal.engine.checkpoint import PlainCheckpointHook
+from stal.engine.progress import ProgressHook
+
+default_scope = None
+default_hooks = dict(
+    runtime_info=dict(type=RuntimeInfoHook),
+    timer=dict(type=IterTimerHook),
+    sampler_seed=dict(type=DistSamplerSeedHook),
+    logger=dict(type=LoggerHook, interval=20),
+    param_scheduler=dict(type=ParamSchedulerHook),
+    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_last=True),
+)
+custom_hooks = [dict(type=PlainCheckpointHook), dict(type=ProgressHook)]
+log_processor = dict(window_size=20, by_epoch=True)
+visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
+env_cfg = dict(dist_cfg=dict(backend="nccl"), mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
+randomness = dict(seed=0)
+log_level = "INFO"

@@ -1,0 +1,56 @@
+"""UCF101-24, split 1: SlowFast R50 8x8 at 224 pixels. data/README.md says where the files go."""
+
+from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from torch.optim import SGD
+
+from stal.data.transforms import TestTransform, TrainTransform
+from stal.data.ucf24 import read_ucf24
+from stal.engine.model import DetectionModel
+from stal.engine.preprocessor import ClipPreprocessor
+from stal.models.backbone import SlowFast
+from stal.models.detector import TubeDetector
+
+data = dict(
+    type=read_ucf24,
+    root="data/ucf24",
+    video_root=None,  # None: <root>/videos
+    annotation_file=None,  # None: <root>/pyannot.pkl
+    test_list=None,  # None: <root>/testlist01.txt
+    allow_missing=False,
+)
+_clip = dict(num_frames_clip=32, stride=1)
+_size = (224, 304)  # height, width: as near to the videos' 240 x 320 as the network's stride of 16 allows
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    pin_memory=True,
+    dataset=dict(split="train", clips_per_video=4, transform=dict(type=TrainTransform, size=_size), **_clip),
+)
+test_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    pin_memory=True,
+    dataset=dict(split="test", step=16, transform=dict(type=TestTransform, size=_size), **_clip),
+)
+
+model = dict(
+    type=DetectionModel,
+    data_preprocessor=dict(type=ClipPreprocessor, mixer=None),
+    penalty=None,
+    detector=dict(
+        type=TubeDetector, backbone=dict(type=SlowFast, depth=50, width=64, norm="group"), num_classes=24
+    ),
+)
+
+train_cfg = dict(by_epoch=True, max_epochs=12)
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=SGD, lr=0.01, momentum=0.9, weight_decay=1e-4),
+    clip_grad=dict(max_norm=10.0),
+)
+param_scheduler = [
+    dict(type=LinearLR, start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+    dict(type=CosineAnnealingLR, by_epoch=True, begin=1, end=12, T_max=11, convert_to_iter_based=True),
+]
+test_cfg = dict()

@@ -1,0 +1,18 @@
+"""Scenes, BatchMix and the gradient penalty.
+
+python tools/train.py configs/scenes_batchmix_pgg.py
+"""
+
+from mmengine.config import read_base
+
+from stal.losses.gradient_penalty import GradientPenalty
+from stal.mixing.batch_mix import BatchMix
+
+with read_base():
+    from ._base_.runtime import *
+    from ._base_.scenes import *
+
+model.update(
+    data_preprocessor=dict(mixer=dict(type=BatchMix, probability=0.5)),
+    penalty=dict(type=GradientPenalty, weight=0.05),
+)

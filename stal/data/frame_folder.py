@@ -1,0 +1,82 @@
+"""A video that was unpacked into a folder of numbered images, such as `00001.jpg`, `00002.jpg`, ..."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from stal.errors import VideoReadError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_NUMBERED_NAME = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)")
+
+
+def list_frames(folder: Path) -> tuple[Path, ...]:
+    """Return the images of a folder by their number: the first is frame 0, whether it is named 0 or 1.
+
+    Args:
+        folder: holds images named by a number, perhaps behind one common prefix; other kinds of files are ignored.
+
+    Raises:
+        VideoReadError: there are no images, or their numbers have a gap, do not start at 0 or 1, or occur twice.
+    """
+    folder = folder.resolve()
+    return _list_frames(folder, folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # each holds the paths of all its frames
+def _list_frames(folder: Path, mtime_ns: int) -> tuple[Path, ...]:
+    """List the folder; its time of change is there to be part of the cache's key."""
+    numbered: dict[int, Path] = {}
+    prefixes = set()
+    for path in folder.iterdir():
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        name = _NUMBERED_NAME.fullmatch(path.stem)
+        if name is None:
+            raise VideoReadError(f"{path}: a frame is named by its number, such as 00001.jpg; rename or remove it")
+        number = int(name["number"])
+        if number in numbered:
+            raise VideoReadError(f"{folder}: {numbered[number].name} and {path.name} are both frame {number}")
+        numbered[number] = path
+        prefixes.add(name["prefix"])
+    if not numbered:
+        raise VideoReadError(
+            f"{folder}: the folder has no frames ({', '.join(IMAGE_SUFFIXES)}); extract the video into it again"
+        )
+    if len(prefixes) > 1:
+        raise VideoReadError(f"{folder}: frames of several videos, with names that start with {sorted(prefixes)[:5]}")
+    first, last = min(numbered), max(numbered)
+    missing = sorted(set(range(min(first, 1), last + 1)) - numbered.keys())
+    if missing:
+        raise VideoReadError(
+            f"{folder}: {len(missing)} of the frames up to {last} are missing, the first is number {missing[0]}; "
+            "extract the video into it again"
+        )
+    return tuple(numbered[number] for number in range(first, last + 1))
+
+
+def read_images(paths: Sequence[Path]) -> UInt8[np.ndarray, "T H W 3"]:
+    """Read images of one size as RGB.
+
+    Raises:
+        VideoReadError: an image cannot be decoded, or has another size than the first.
+    """
+    images: list[np.ndarray] = []
+    for path in paths:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise VideoReadError(
+                f"{path}: not an image that can be decoded ({path.stat().st_size} bytes); extract the video again"
+            )
+        if images and image.shape != images[0].shape:
+            raise VideoReadError(
+                f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {paths[0].name} has "
+                f"{images[0].shape[1]} x {images[0].shape[0]}; the frames of a video have one size"
+            )
+        images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return np.stack(images)

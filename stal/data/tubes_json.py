@@ -1,0 +1,269 @@
+"""The annotation format of this project: one JSON file for a whole data set, with every tube of every video.
+
+Layout (`null` is allowed for `fps`, `scene` and `masks`, and they may be left out; every other key is required):
+
+    {"format": "stal-tubes", "version": 1,
+     "classes": ["walk", "jump"],                     names, in the order of the labels
+     "videos": [{
+        "key": "train/00000",                         unique name of the video
+        "path": "videos/train/00000.mp4",             relative to the folder of the JSON file, with forward slashes
+        "num_frames": 40, "height": 120, "width": 160, "fps": 12.5,
+        "split": "train",
+        "scene": "beach",                             name of the scene
+        "masks": "masks/train/00000.npz",             silhouettes as `Video.masks_path` describes them, relative too
+        "tubes": [{
+           "id": 0, "label": "walk",                  the class by its name
+           "frames": [[0, 12], [15, 40]],             runs [start, stop) of 0-based frames, in order
+           "boxes": [[10.0, 20.5, 42.0, 99.0], ...]   xyxy half-open pixels, one row for every frame of the runs
+        }]
+     }]}
+
+Boxes are written so that reading gives back the same float32 values.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from stal.errors import AnnotationError, DataNotFoundError, ShapeError
+from stal.structures import Annotations, Tube, Video
+
+FORMAT = "stal-tubes"
+VERSION = 1
+
+_FILE_KEYS = ("format", "version", "classes", "videos")
+_VIDEO_KEYS = ("key", "path", "num_frames", "height", "width", "fps", "split", "scene", "masks", "tubes")
+_TUBE_KEYS = ("id", "label", "frames", "boxes")
+_Built = TypeVar("_Built", Tube, Video, Annotations)
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def read_tubes_json(path: str | Path, split: str | None = None) -> Annotations:
+    """Read an annotation file of this project.
+
+    The video and mask files that it names are not looked for here.
+
+    Args:
+        path: the JSON file.
+        split: keep the videos of this split only; None keeps all.
+
+    Returns:
+        The annotations, with paths joined to the folder of `path`.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        AnnotationError: the file is not JSON, or not of this format; the message names the place in the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataNotFoundError(f"{path}: no such annotation file")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: not a JSON file: {error}") from error
+    annotations = _parse_file(_Node(path, "", document))
+    if split is None:
+        return annotations
+    try:
+        return annotations.of_split(split)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from error
+
+
+def write_tubes_json(annotations: Annotations, path: str | Path) -> None:
+    """Write annotations, one line a video, so that `read_tubes_json` gives them back.
+
+    Args:
+        annotations: the data set; its tubes are annotated ones, without scores.
+        path: the JSON file; its folder is made if there is none.
+
+    Raises:
+        AnnotationError: a tube has a score, which the format cannot hold.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(
+        json.dumps(_video_to_json(video, annotations.classes, path.parent)) for video in annotations.videos
+    )
+    header = json.dumps({"format": FORMAT, "version": VERSION, "classes": annotations.classes})
+    path.write_text(f'{header[:-1]}, "videos": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def _video_to_json(video: Video, classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    return {
+        "key": video.key,
+        "path": _relative(video.path, folder),
+        "num_frames": video.num_frames,
+        "height": video.height,
+        "width": video.width,
+        "fps": video.fps,
+        "split": video.split,
+        "scene": video.scene,
+        "masks": None if video.masks_path is None else _relative(video.masks_path, folder),
+        "tubes": [_tube_to_json(tube, classes, video.key) for tube in video.tubes],
+    }
+
+
+def _tube_to_json(tube: Tube, classes: tuple[str, ...], key: str) -> dict[str, Any]:
+    if tube.score is not None:
+        raise AnnotationError(
+            f"video {key}: tube {tube.id} has a score, {tube.score}; only annotated tubes are written"
+        )
+    return {
+        "id": tube.id,
+        "label": classes[tube.label],
+        "frames": _frames_to_runs(tube.frames),
+        "boxes": tube.boxes.tolist(),
+    }
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _frames_to_runs(frames: Int64[np.ndarray, "T"]) -> list[list[int]]:
+    """Return the runs [start, stop) of consecutive frames."""
+    breaks = np.flatnonzero(np.diff(frames) != 1) + 1
+    return [[int(run[0]), int(run[-1]) + 1] for run in np.split(frames, breaks)]
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A value of the document that knows its file and its place in it, for the errors."""
+
+    file: Path
+    place: str
+    value: Any
+
+    def fail(self, reason: str) -> NoReturn:
+        raise AnnotationError(self.describe(reason))
+
+    def describe(self, reason: str) -> str:
+        return f"{self.file}: {self.place or 'the document'}: {reason}"
+
+    def require_object(self, keys: tuple[str, ...]) -> None:
+        """Fail unless the value is an object that has no keys but `keys`."""
+        if not isinstance(self.value, dict):
+            self.fail(f"expected an object, got {_shorten(self.value)}")
+        unknown = [key for key in self.value if key not in keys]
+        if unknown:
+            self.fail(f"unknown keys {unknown}; the keys are {', '.join(keys)}")
+
+    def build(self, kind: type[_Built], **fields: Any) -> _Built:
+        """Construct a structure of stal; what it refuses, this node is to blame for."""
+        try:
+            return kind(**fields)
+        except (ShapeError, AnnotationError) as error:
+            raise AnnotationError(self.describe(str(error))) from error
+
+    def child(self, key: str, optional: bool = False) -> "_Node":
+        if key not in self.value and not optional:
+            self.fail(f"the key {key!r} is missing")
+        return _Node(self.file, f"{self.place}.{key}".lstrip("."), self.value.get(key))
+
+    def items(self) -> Iterator["_Node"]:
+        if not isinstance(self.value, list):
+            self.fail(f"expected a list, got {_shorten(self.value)}")
+        return (_Node(self.file, f"{self.place}[{i}]", item) for i, item in enumerate(self.value))
+
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            self.fail(f"expected a text, got {_shorten(self.value)}")
+        return self.value
+
+    def integer(self) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            self.fail(f"expected an integer, got {_shorten(self.value)}")
+        return self.value
+
+    def number(self) -> float:
+        if not _is_number(self.value):
+            self.fail(f"expected a finite number, got {_shorten(self.value)}")
+        return float(self.value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FLOAT32_MAX
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _parse_file(root: _Node) -> Annotations:
+    if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
+        root.fail(f'expected an object with "format": "{FORMAT}", got {_shorten(root.value)}')
+    version = root.child("version")
+    if version.integer() != VERSION:
+        version.fail(f"version {version.value} of the format; this release of stal reads version {VERSION}")
+    root.require_object(_FILE_KEYS)
+    classes = [node.text() for node in root.child("classes").items()]
+    if len(set(classes)) != len(classes):
+        root.child("classes").fail(f"class names are not unique: {_shorten(classes)}")
+    labels = {name: label for label, name in enumerate(classes)}
+    videos = [_parse_video(node, labels) for node in root.child("videos").items()]
+    return root.build(Annotations, classes=tuple(classes), videos=tuple(videos))
+
+
+def _parse_video(node: _Node, labels: dict[str, int]) -> Video:
+    node.require_object(_VIDEO_KEYS)
+    fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
+    num_frames = node.child("num_frames").integer()
+    folder = node.file.parent
+    return node.build(
+        Video,
+        key=node.child("key").text(),
+        path=folder / node.child("path").text(),
+        num_frames=num_frames,
+        height=node.child("height").integer(),
+        width=node.child("width").integer(),
+        fps=None if fps.value is None else fps.number(),
+        tubes=tuple(_parse_tube(tube, labels, num_frames) for tube in node.child("tubes").items()),
+        split=node.child("split").text(),
+        masks_path=None if masks.value is None else folder / masks.text(),
+        scene=None if scene.value is None else scene.text(),
+    )
+
+
+def _parse_tube(node: _Node, labels: dict[str, int], num_frames: int) -> Tube:
+    node.require_object(_TUBE_KEYS)
+    label = node.child("label")
+    if label.text() not in labels:
+        label.fail(f"unknown class {label.value!r}; the classes are {', '.join(labels)}")
+    frames = _parse_frames(node.child("frames"), num_frames)
+    boxes = _parse_boxes(node.child("boxes"))
+    if len(boxes) != len(frames):
+        node.child("boxes").fail(f"{len(boxes)} boxes for {len(frames)} frames")
+    return node.build(Tube, label=labels[label.value], frames=frames, boxes=boxes, id=node.child("id").integer())
+
+
+def _parse_frames(node: _Node, num_frames: int) -> Int64[np.ndarray, "T"]:
+    runs = []
+    end = 0
+    for run in node.items():
+        bounds = [bound.integer() for bound in run.items()]
+        if len(bounds) != 2 or not end <= bounds[0] < bounds[1] <= num_frames:
+            run.fail(
+                f"got {_shorten(run.value)}; expected a run [start, stop) of 0-based frames, start < stop, "
+                f"after the run before it (it ends at {end}) and within the {num_frames} frames of the video"
+            )
+        end = bounds[1]
+        runs.append(np.arange(*bounds, dtype=np.int64))
+    if not runs:
+        node.fail("a tube has at least one frame")
+    return np.concatenate(runs)
+
+
+def _parse_boxes(node: _Node) -> Float32[np.ndarray, "T 4"]:
+    for row in node.items():
+        if not (isinstance(row.value, list) and len(row.value) == 4 and all(map(_is_number, row.value))):
+            row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {_shorten(row.value)}")
+    return np.array(node.value, dtype=np.float32).reshape(-1, 4)

@@ -1,0 +1,43 @@
+"""From a config's dicts to objects: `dict(type=Class, a=1)` becomes `Class(a=1)`, inside out."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.utils import get_object_from_string
+
+from stal.errors import ConfigError
+
+
+def build(config: Any, where: str = "config", **extra: Any) -> Any:
+    """Return what `config` describes; dicts without a `type`, lists and plain values keep their shape.
+
+    Args:
+        config: a value of a config; the `type` of a dict is a class or function, or its dotted path.
+        where: name of the value in the config, for errors.
+        extra: more arguments for the outermost type.
+
+    Raises:
+        ConfigError: a type is not known, or does not take an argument that it is given.
+    """
+    if isinstance(config, Mapping):
+        arguments = {key: build(value, f"{where}.{key}") for key, value in config.items() if key != "type"}
+        if "type" not in config:
+            return arguments
+        return _call(config["type"], {**arguments, **extra}, where)
+    if isinstance(config, list | tuple):
+        return type(config)(build(value, f"{where}[{i}]") for i, value in enumerate(config))
+    return config
+
+
+def _call(type_: Any, arguments: dict[str, Any], where: str) -> Any:
+    """Return `type_(**arguments)`, with a wrong argument named before the call."""
+    target = get_object_from_string(type_) if isinstance(type_, str) else type_
+    if not callable(target):
+        raise ConfigError(f"{where}.type = {type_!r} is not a class or function that can be imported")
+    try:
+        inspect.signature(target).bind(**arguments)
+    except TypeError as error:
+        accepted = ", ".join(inspect.signature(target).parameters)
+        raise ConfigError(f"{where}: {target.__name__}: {error}; it takes ({accepted})") from error
+    return target(**arguments)

@@ -1,0 +1,121 @@
+"""Checkpoints that hold only tensors and plain containers, so that they open without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader, Runner
+from torch import Tensor, nn
+
+from stal.errors import CheckpointError
+
+_NAMED_KEYS = 6  # how many keys an error names
+
+
+def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
+    """Return the content of a checkpoint file, opened with `weights_only=True`.
+
+    Raises:
+        CheckpointError: the file is missing, not a checkpoint, cut short, or would run code when opened.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is refused, because it is not one or holds more than tensors and plain containers: {error}"
+        ) from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
+        raise CheckpointError(f"checkpoint {path} has no `state_dict`; it was not written by stal's training")
+    return checkpoint
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Load the weights of a checkpoint into `model`; every weight must be there, and none may be left over.
+
+    Raises:
+        CheckpointError: the file cannot be used, or is of another model.
+    """
+    state_dict = read_checkpoint(path)["state_dict"]
+    check_weights(model, state_dict, str(path))
+    model.load_state_dict(state_dict)
+
+
+def check_weights(model: nn.Module, state_dict: Mapping[str, Tensor], origin: str) -> None:
+    """Raise a CheckpointError that names the differences unless `state_dict` is one of this very model."""
+    own = model.state_dict()
+    differences = {
+        "missing": [key for key in own if key not in state_dict],
+        "not in this model": [key for key in state_dict if key not in own],
+        "of another shape": [
+            f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
+            for key in own
+            if key in state_dict and state_dict[key].shape != own[key].shape
+        ],
+    }
+    texts = [
+        f"{len(keys)} weights {what} ({', '.join(keys[:_NAMED_KEYS])}{', ...' if len(keys) > _NAMED_KEYS else ''})"
+        for what, keys in differences.items()
+        if keys
+    ]
+    if texts:
+        raise CheckpointError(
+            f"checkpoint {origin} is of another model: {'; '.join(texts)}; use the config that it was trained with"
+        )
+
+
+class PlainCheckpointHook(Hook):
+    """Make mmengine 0.10.7's checkpoints loadable with `weights_only=True`, and safe to resume from.
+
+    mmengine stores objects of its own classes, which torch >= 2.6 refuses to load, and when it resumes it runs the text
+    of a config that it finds in the file.
+    """
+
+    priority = "VERY_LOW"
+
+    def before_run(self, runner: Runner) -> None:
+        """Make the runner open checkpoints by `read_checkpoint`."""
+        CheckpointLoader.register_scheme(
+            prefixes="", loader=lambda filename, map_location: read_checkpoint(filename, map_location), force=True
+        )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Replace mmengine's objects by plain ones."""
+        hub = checkpoint["message_hub"]
+        checkpoint["message_hub"] = {
+            "log_scalars": {
+                name: {
+                    "history": torch.from_numpy(np.asarray(buffer.data[0], dtype=np.float64)),
+                    "counts": torch.from_numpy(np.asarray(buffer.data[1], dtype=np.float64)),
+                    "max_length": buffer.max_length,
+                }
+                for name, buffer in hub["log_scalars"].items()
+            },
+            "runtime_info": {k: v for k, v in hub["runtime_info"].items() if isinstance(v, int | float | str | bool)},
+            "resumed_keys": dict(hub["resumed_keys"]),
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another model, and build mmengine's objects again."""
+        model = getattr(runner.model, "module", runner.model)
+        check_weights(model, checkpoint["state_dict"], "to load or resume from")
+        checkpoint.get("meta", {}).pop("config", None)
+        hub = checkpoint.get("message_hub")
+        if hub is not None:
+            hub["log_scalars"] = {
+                name: HistoryBuffer(b["history"].numpy(), b["counts"].numpy(), b["max_length"])
+                for name, b in hub["log_scalars"].items()
+            }

@@ -1,0 +1,48 @@
+"""What the tools share: their common flags, and errors that people can read."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from mmengine.config import DictAction
+
+from stal.errors import StalError
+
+
+def new_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Return a parser whose help ends with an example."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the config, and the flags that change it, as mmaction2's tools have them."""
+    parser.add_argument("config", help="config file, such as configs/scenes_batchmix_pgg.py")
+    parser.add_argument("--work-dir", help="where logs, checkpoints and metrics go (default: work_dirs/<config>)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="settings of the config to change, as key=value: model.penalty.weight=0.1 data.path=scenes/annotations.json",
+    )
+
+
+def add_launcher_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of how several processes are started."""
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="how processes start")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a tool: an error of stal's own ends it with one readable message and exit code 1."""
+    try:
+        main()
+    except StalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

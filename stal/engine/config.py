@@ -1,0 +1,67 @@
+"""Read a config file. A config is Python code that runs when it is read: use only those that you trust."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from stal.errors import ConfigError
+
+# What a config may set: the arguments of mmengine's Runner, and what stal adds to them.
+_OWN_KEYS = {"data", "linking", "model_wrapper_cfg"}
+_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}) | _OWN_KEYS
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Return the config at `path` with `options` (`a.b.c` -> value) merged into it.
+
+    Raises:
+        ConfigError: the file is missing or not Python, a top-level key is not known, or an option names a key that the
+            config does not have.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"there is no config {path}; the configs of the project stand in configs/")
+    try:
+        config = Config.fromfile(str(path))
+    except (SyntaxError, ImportError, NameError, RuntimeError, TypeError, AttributeError, OSError) as error:
+        raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+    for key in config.to_dict():  # without what the file imported
+        if not key.startswith("_") and key not in _KEYS:
+            raise ConfigError(f"config {path}: {_unknown(key, _KEYS)}")
+    for key in options or {}:
+        _check_option(config, key)
+    config.merge_from_dict(dict(options or {}))
+    return config
+
+
+def _check_option(config: Config, option: str) -> None:
+    """Raise unless every part of the dotted `option` but the last is in the config, and the first is known."""
+    first, *rest = option.split(".")
+    if first not in _KEYS:
+        raise ConfigError(f"--cfg-options {option}: {_unknown(first, _KEYS)}")
+    node: Any = config.get(first)
+    for depth, part in enumerate(rest, start=1):
+        above = ".".join([first, *rest[: depth - 1]])
+        if isinstance(node, list | tuple):
+            if not part.isdigit() or int(part) >= len(node):
+                raise ConfigError(f"--cfg-options {option}: {above} is a list of {len(node)}, {part!r} is not one of it")
+            node = node[int(part)]
+        elif isinstance(node, Mapping):
+            if part not in node and depth < len(rest):
+                raise ConfigError(f"--cfg-options {option}: {above}: {_unknown(part, node)}")
+            node = node.get(part)
+        elif depth <= len(rest):
+            raise ConfigError(f"--cfg-options {option}: {above} is {node!r}, it has no {part!r}")
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    """Return a text that says that `key` is not known, and which known one it may have been meant to be."""
+    known = sorted(map(str, known))
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"unknown key {key!r}; {hint}"

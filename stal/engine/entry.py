@@ -1,0 +1,94 @@
+"""Train and test a config: what tools/train.py and tools/test.py do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from stal.engine.amp import AutocastOptimWrapper
+from stal.engine.checkpoint import load_weights
+from stal.engine.config import load_config
+from stal.engine.report import print_metrics
+from stal.engine.runner import build_annotations, build_test_runner, build_train_runner
+from stal.errors import ConfigError
+
+
+def train(
+    config_path: str,
+    *,
+    work_dir: str | None = None,
+    resume: bool | str = False,
+    amp: bool = False,
+    seed: int | None = None,
+    deterministic: bool = False,
+    options: Mapping[str, Any] | None = None,
+    launcher: str = "none",
+) -> Path:
+    """Train a config and return the work directory that holds its checkpoints.
+
+    Args:
+        config_path: the config file.
+        work_dir: where everything is written; None for `work_dirs/<config>`.
+        resume: continue from the newest checkpoint of the work directory, or from the one at this path.
+        amp: mixed precision.
+        seed: of weights, order, augmentation and mixing; None for the config's.
+        deterministic: choose deterministic algorithms even where they are slower.
+        options: settings of the config to change.
+        launcher: `none`, `pytorch` (torchrun) or `slurm`.
+    """
+    config = _load(config_path, work_dir, options)
+    if seed is not None:
+        config.randomness["seed"] = seed
+    if deterministic:
+        config.randomness["deterministic"] = True
+    if amp:
+        config.optim_wrapper["type"] = f"{AutocastOptimWrapper.__module__}.{AutocastOptimWrapper.__name__}"
+    if isinstance(resume, str) and not Path(resume).is_file():
+        raise ConfigError(f"--resume {resume}: there is no such checkpoint")
+    annotations = build_annotations(config, "train_dataloader")
+    build_train_runner(config, annotations, resume=resume, launcher=launcher).train()
+    return Path(config.work_dir)
+
+
+def test(
+    config_path: str,
+    checkpoint: str,
+    *,
+    work_dir: str | None = None,
+    split: str | None = None,
+    dump: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    launcher: str = "none",
+) -> dict[str, float]:
+    """Test a checkpoint, write `metrics.json` into the work directory, and return the headline numbers.
+
+    For a split other than the config's own the file is `metrics_<split>.json`.
+
+    Args:
+        config_path: the config file that the checkpoint was trained with.
+        checkpoint: the checkpoint.
+        work_dir: where everything is written; None for `work_dirs/<config>`.
+        split: the split to test on; None for the config's.
+        dump: .npz to write detections, tubes and ground truth to.
+        options: settings of the config to change.
+        launcher: `none`, `pytorch` (torchrun) or `slurm`.
+    """
+    config = _load(config_path, work_dir, options)
+    own_split = config.test_dataloader.dataset.split
+    split = split or own_split
+    config.test_dataloader.dataset.split = split
+    annotations = build_annotations(config, "test_dataloader")
+    out = Path(config.work_dir) / ("metrics.json" if split == own_split else f"metrics_{split}.json")
+    runner = build_test_runner(config, annotations, out=out, dump=Path(dump) if dump else None, launcher=launcher)
+    load_weights(getattr(runner.model, "module", runner.model), checkpoint)
+    metrics = runner.test()
+    if runner.rank == 0:
+        print_metrics(out)
+    return metrics
+
+
+def _load(config_path: str, work_dir: str | None, options: Mapping[str, Any] | None) -> Config:
+    config = load_config(config_path, options)
+    config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(config_path).stem)
+    return config

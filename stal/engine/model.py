@@ -1,0 +1,113 @@
+"""The model that mmengine's runners train and test: preprocessor, tube detector, gradient penalty."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from stal.data.transforms import to_video_boxes
+from stal.engine.preprocessor import ClipPreprocessor, PreparedBatch
+from stal.errors import ConfigError
+from stal.losses.gradient_penalty import GradientPenalty
+from stal.models.detector import TubeDetector, Tubelets
+from stal.structures import Clip, ClipBatch
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipResult:
+    """What was detected in one clip, in the frame of reference of its video.
+
+    Attributes:
+        video_key: the video.
+        frames: (T,) 0-based frames of the video, increasing.
+        boxes: (R, T, 4) xyxy half-open pixels of the video.
+        scores: (R, T, K) score of every class on every frame: class score times presence.
+    """
+
+    video_key: str
+    frames: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+class DetectionModel(BaseModel):
+    """A tube detector as mmengine's runners take it.
+
+    Args:
+        detector: the network.
+        data_preprocessor: makes batches of clips, and mixes them in training.
+        penalty: gradient penalty on the logits of the actors' own classes; None for none.
+        proposals: where proposals come from: the detector's own (`network`) or the annotation (`ground_truth`), which
+            says how well actions are told apart if every actor is found.
+    """
+
+    def __init__(
+        self,
+        detector: TubeDetector,
+        data_preprocessor: ClipPreprocessor,
+        penalty: GradientPenalty | None = None,
+        proposals: Literal["network", "ground_truth"] = "network",
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        if penalty is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in detector.modules()):
+            if getattr(detector.backbone, "norm", None) == "batch":
+                raise ConfigError(
+                    "model.penalty: with norm='batch' a clip's gradient reaches the other clips of its batch; use "
+                    "norm='group' or norm='frozen_batch' in model.detector.backbone"
+                )
+        if proposals not in ("network", "ground_truth"):
+            raise ConfigError(f"model.proposals = {proposals!r} is not known: use 'network' or 'ground_truth'")
+        self.detector = detector
+        self.penalty = penalty
+        self.proposals = proposals
+
+    def forward(self, inputs: PreparedBatch, mode: str = "tensor") -> Any:
+        """Return losses (`mode='loss'`), results per clip (`'predict'`) or features (`'tensor'`)."""
+        if mode == "loss":
+            return self._loss(inputs.batch)
+        if mode == "predict":
+            tubelets = self.detector.predict(inputs.batch.clips, self._given_proposals(inputs.batch))
+            return [clip_result(t, clip) for t, clip in zip(tubelets, inputs.clips, strict=True)]
+        return self.detector.backbone(inputs.batch.clips)
+
+    def _run_forward(self, data: PreparedBatch, mode: str) -> Any:
+        """Hand a batch to `forward` as it is: mmengine would take it apart."""
+        return self(data, mode=mode)
+
+    def _given_proposals(self, batch: ClipBatch) -> list[Tensor] | None:
+        if self.proposals == "network":
+            return None
+        keyframe = batch.clips.shape[2] // 2
+        return [boxes[valid[:, keyframe], keyframe] for boxes, valid in zip(batch.boxes, batch.valid, strict=True)]
+
+    def _loss(self, batch: ClipBatch) -> dict[str, Tensor]:
+        if self.penalty is not None:
+            # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
+            batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
+        output = self.detector.loss(batch, self._given_proposals(batch))
+        losses = dict(output.losses)
+        if self.penalty is not None:
+            losses.update(self.penalty(output.actor_logits, batch.clips, actor_masks(batch), output.clip_index))
+        return losses
+
+
+def actor_masks(batch: ClipBatch) -> Tensor:
+    """Return for every actor of a batch, clip after clip, where its voxels are: (A, T, H, W) bool."""
+    if batch.provenance is None:
+        raise ConfigError("the batch has no provenance: a mixer must return it")
+    masks = [
+        volume[None] == torch.arange(1, len(labels) + 1, device=volume.device).view(-1, 1, 1, 1)
+        for volume, labels in zip(batch.provenance, batch.labels, strict=True)
+    ]
+    return torch.cat(masks)
+
+
+def clip_result(tubelets: Tubelets, clip: Clip) -> ClipResult:
+    """Return tubelets of a clip in the frame of reference of its video; frames repeated at its ends are dropped."""
+    frames, first = np.unique(clip.frame_indices.numpy(), return_index=True)
+    boxes = to_video_boxes(tubelets.boxes.cpu().float(), clip.to_video, clip.video_size)
+    scores = (tubelets.presence[:, :, None] * tubelets.class_scores[:, None]).cpu().numpy()
+    return ClipResult(clip.video_key, frames, boxes.numpy()[:, first], scores[:, first])

@@ -1,0 +1,161 @@
+"""From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_dist_info, init_dist, is_distributed
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from stal.data.clips import ClipDataset, EpochSampler, collate_clips
+from stal.engine.build import build
+from stal.engine.metrics import TubeMetrics
+from stal.engine.model import DetectionModel
+from stal.errors import ConfigError
+from stal.structures import Annotations
+
+
+def build_annotations(config: Config, loader: str) -> Annotations:
+    """Return the annotated videos that the data loader named `loader` (`train_dataloader`, ...) reads."""
+    annotations: Annotations = build(config.data, "data")
+    split = config[loader]["dataset"]["split"]
+    num_classes = config.model.detector.num_classes
+    if num_classes != len(annotations.classes):
+        raise ConfigError(
+            f"model.detector.num_classes = {num_classes}, but the data have {len(annotations.classes)} classes: "
+            f"{', '.join(annotations.classes)}"
+        )
+    return annotations.of_split(split)
+
+
+def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> DataLoader:
+    """Return the data loader named `loader` over the clips of `annotations`."""
+    settings = build(config[loader], loader)
+    training = loader == "train_dataloader"
+    arguments = {key: value for key, value in settings.pop("dataset").items() if key != "split"}
+    dataset = ClipDataset(annotations, training=training, seed=seed, **arguments)
+    return DataLoader(
+        dataset,
+        sampler=EpochSampler(dataset, seed) if training else DefaultSampler(dataset, shuffle=False),
+        collate_fn=collate_clips,
+        worker_init_fn=_init_worker,
+        persistent_workers=settings.get("num_workers", 0) > 0,
+        drop_last=training,
+        **settings,
+    )
+
+
+def build_model(config: Config) -> DetectionModel:
+    """Return the model of a config, with random weights."""
+    return build(config.model, "model")
+
+
+def build_train_runner(
+    config: Config, annotations: Annotations, *, resume: bool | str = False, launcher: str = "none"
+) -> Runner:
+    """Return a runner that trains the config's model on `annotations`.
+
+    Args:
+        config: a whole config.
+        annotations: the training videos.
+        resume: continue from the newest checkpoint of the work directory, or from the one at this path.
+        launcher: `none`, `pytorch` (torchrun) or `slurm`.
+    """
+    seed = _seed(config)
+    _refuse_static_graph(config)
+    _init_processes(launcher)
+    torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
+    return Runner(
+        model=build_model(config),
+        train_dataloader=build_loader(config, "train_dataloader", annotations, seed),
+        train_cfg=config.train_cfg,
+        optim_wrapper=config.optim_wrapper,
+        param_scheduler=config.get("param_scheduler"),
+        load_from=resume if isinstance(resume, str) else config.get("load_from"),
+        resume=bool(resume),
+        **_common(config, launcher),
+    )
+
+
+def build_test_runner(
+    config: Config, annotations: Annotations, *, out: Path, dump: Path | None = None, launcher: str = "none"
+) -> Runner:
+    """Return a runner that tests the config's model on `annotations`.
+
+    Args:
+        config: a whole config.
+        annotations: the videos to test on.
+        out: file to write the metrics to.
+        dump: .npz to write detections and tubes to.
+        launcher: `none`, `pytorch` (torchrun) or `slurm`.
+    """
+    _init_processes(launcher)
+    metrics = TubeMetrics(annotations, linking=config.get("linking"), out=out, dump=dump)
+    return Runner(
+        model=build_model(config),
+        test_dataloader=build_loader(config, "test_dataloader", annotations, _seed(config)),
+        test_cfg=config.get("test_cfg") or {},
+        test_evaluator=[metrics],
+        **_common(config, launcher),
+    )
+
+
+def _common(config: Config, launcher: str) -> dict[str, Any]:
+    """Return the arguments of the Runner that training and testing share."""
+    return {
+        "work_dir": config.work_dir,
+        "default_hooks": config.get("default_hooks"),
+        "custom_hooks": config.get("custom_hooks"),
+        "log_processor": config.get("log_processor"),
+        "log_level": config.get("log_level", "INFO"),
+        "visualizer": config.get("visualizer"),
+        "env_cfg": config.get("env_cfg", {"dist_cfg": {"backend": "nccl"}}),
+        "randomness": config.get("randomness", {"seed": 0}),
+        "launcher": launcher,
+        "default_scope": "mmengine",
+        "cfg": config,
+    }
+
+
+def _seed(config: Config) -> int:
+    return int((config.get("randomness") or {}).get("seed") or 0)
+
+
+def _init_worker(worker: int) -> None:
+    """Keep a loader's worker to one thread; the workers are what runs in parallel."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def _init_processes(launcher: str) -> None:
+    """Join the process group: mmengine's own way needs a GPU."""
+    if launcher == "none" or is_distributed():
+        return
+    if torch.cuda.is_available():
+        init_dist(launcher, backend="nccl")
+    elif launcher == "pytorch":
+        torch.distributed.init_process_group("gloo")
+    else:
+        raise ConfigError(f"--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch")
+
+
+def _refuse_static_graph(config: Mapping[str, Any]) -> None:
+    """Refuse the one DDP setting that gives a wrong gradient with a penalty, silently."""
+    if (config.get("model_wrapper_cfg") or {}).get("static_graph") and config["model"].get("penalty"):
+        raise ConfigError("model_wrapper_cfg.static_graph = True gives wrong gradients with model.penalty: remove it")
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """Return this process's number and how many there are."""
+    return get_dist_info()
+
+
+def default_work_dir(config_path: str | os.PathLike[str]) -> str:
+    """Return `work_dirs/<name of the config>`."""
+    return str(Path("work_dirs") / Path(config_path).stem)

@@ -1,0 +1,97 @@
+"""Say of every voxel of a clip which actor it belongs to, or that it is background."""
+
+import dataclasses
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float32, Int16, Shaped
+from torch import Tensor
+
+from stal.errors import ConfigError, ShapeError
+from stal.ops.masks import box_masks
+from stal.structures import ClipBatch
+
+ActorMask = Literal["box", "silhouette"]
+
+
+def add_provenance(batch: ClipBatch, mask: ActorMask = "box") -> ClipBatch:
+    """Give clips that are not mixed their provenance, and every actor its own clip as source.
+
+    Actors are painted from far to near, so that every voxel has one origin (see `paint_actors`).
+
+    Args:
+        batch: clips as they come from videos.
+        mask: whether an actor is its box or its silhouette.
+
+    Returns:
+        The batch with `provenance` and `sources`.
+
+    Raises:
+        ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
+    """
+    volumes = actor_volumes(batch, mask)
+    painted = [paint_actors(volume, boxes) for volume, boxes in zip(volumes, batch.boxes, strict=True)]
+    sources = tuple(torch.full_like(labels, index) for index, labels in enumerate(batch.labels))
+    return dataclasses.replace(batch, provenance=torch.stack(painted), sources=sources)
+
+
+def actor_mask(provenance: Shaped[Tensor, "*B T H W"], k: int) -> Bool[Tensor, "*B T H W"]:
+    """Return where `provenance` is `k`: the voxels of actor k - 1, or of the background for 0."""
+    return provenance == k
+
+
+def actor_volumes(batch: ClipBatch, mask: ActorMask) -> list[Bool[Tensor, "_ T H W"]]:
+    """Return the voxels of every actor of every clip on its valid frames; those of two actors may overlap.
+
+    Args:
+        batch: clips as they come from videos.
+        mask: whether an actor is its box, or its silhouette as far as that is inside the box.
+
+    Returns:
+        For each clip (N, T, H, W).
+
+    Raises:
+        ConfigError: `mask` is neither.
+        ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
+    """
+    if mask not in ("box", "silhouette"):
+        raise ConfigError(f"mask {mask!r}: an actor is a 'box' or a 'silhouette'")
+    if batch.provenance is not None:
+        raise ShapeError("clip batch has provenance already: mix it, or add provenance, only once")
+    if mask == "silhouette" and batch.actor_masks is None:
+        raise ShapeError(
+            "clip batch has no silhouettes (actor_masks): read clips of videos that have a masks_path with "
+            "ClipDataset(with_masks=True), or use mask='box'"
+        )
+    *_, height, width = batch.clips.shape
+    volumes = [
+        box_masks(boxes, height, width) & valid[..., None, None]
+        for boxes, valid in zip(batch.boxes, batch.valid, strict=True)
+    ]
+    if mask == "silhouette" and batch.actor_masks is not None:
+        volumes = [volume & masks for volume, masks in zip(volumes, batch.actor_masks, strict=True)]
+    return volumes
+
+
+def paint_actors(volumes: Bool[Tensor, "N T H W"], boxes: Float32[Tensor, "N T 4"]) -> Int16[Tensor, "T H W"]:
+    """Paint actors into one volume of ids, on every frame from far to near.
+
+    The actor whose box ends lower in the image is nearer: it stands on ground closer to the camera. Of equals the
+    later row is nearer.
+
+    Args:
+        volumes: voxels of each actor.
+        boxes: of each actor, xyxy half-open pixels of the clip; only y2 is used.
+
+    Returns:
+        0 = background, k >= 1 = actor k - 1.
+    """
+    num_actors, *size = volumes.shape
+    if num_actors == 0:
+        return volumes.new_zeros(size, dtype=torch.int16)
+    far_to_near = boxes[..., 3].argsort(dim=0, stable=True)
+    nearness = far_to_near.argsort(dim=0) + 1  # 1 = farthest actor of the frame
+    nearest = (volumes * nearness.to(torch.int16)[..., None, None]).amax(dim=0)  # 0 = none
+    id_of_nearness = F.pad(far_to_near + 1, (0, 0, 1, 0)).T.to(torch.int16)  # (T, N + 1)
+    return id_of_nearness.gather(1, nearest.flatten(1).long()).view(size)

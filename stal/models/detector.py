@@ -1,0 +1,196 @@
+"""The tube detector: which class, where on every frame of a clip, how sure."""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor, nn
+
+from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
+from stal.models.backbone import PathwayFeatures, SlowFast
+from stal.models.proposals import KeyframeProposals
+from stal.models.roi_head import TubeletClassifier, TubeletRegressor, decode_boxes, encode_boxes
+from stal.ops.tubelets import clip_boxes, fill_frames, nms_per_class, tubelet_iou
+from stal.structures import ClipBatch
+
+
+class Tubelets(NamedTuple):
+    """What the detector sees in one clip.
+
+    Attributes:
+        boxes: (R, T, 4) xyxy pixels of the clip.
+        class_scores: (R, K) in [0, 1]; zero where suppressed.
+        presence: (R, T) in [0, 1]: how surely the actor acts on a frame.
+    """
+
+    boxes: Float[Tensor, "R T 4"]
+    class_scores: Float[Tensor, "R K"]
+    presence: Float[Tensor, "R T"]
+
+
+class TrainOutput(NamedTuple):
+    """Losses of a batch, and the logits of its actors' own classes for a gradient penalty.
+
+    Attributes:
+        losses: name -> scalar.
+        actor_logits: (A,) one per actor of the batch: first those of clip 0, in the order of its boxes, and so on.
+        clip_index: (A,) the clip of each actor.
+    """
+
+    losses: dict[str, Tensor]
+    actor_logits: Float[Tensor, "A"]
+    clip_index: Int64[Tensor, "A"]
+
+
+class TubeDetector(nn.Module):
+    """SlowFast, proposals on the keyframe, and an RoI head that first follows an actor and then scores what it does.
+
+        clip -> SlowFast -> features -> proposals on the keyframe -> the box repeated over the clip (a cuboid)
+             -> regressor: a box and a presence on every frame (a tubelet) -> classifier: class logits of the tubelet
+
+    Args:
+        backbone: gives the features; see `SlowFast` for what it must declare.
+        num_classes: number of classes.
+        proposals: arguments of `KeyframeProposals`.
+        regressor: arguments of `TubeletRegressor`.
+        classifier: arguments of `TubeletClassifier`.
+        num_samples: tubelets a clip that the RoI head is trained on, without the actors' own.
+        positive_fraction: largest share of them that shows an actor.
+        positive_iou: IoU on the keyframe from which a proposal shows an actor.
+        nms_iou: mean IoU over which the worse of two tubelets of a class is dropped.
+        min_score: class scores below this are dropped.
+    """
+
+    def __init__(
+        self,
+        backbone: SlowFast,
+        *,
+        num_classes: int,
+        proposals: dict[str, Any] | None = None,
+        regressor: dict[str, Any] | None = None,
+        classifier: dict[str, Any] | None = None,
+        num_samples: int = 32,
+        positive_fraction: float = 0.5,
+        positive_iou: float = 0.5,
+        nms_iou: float = 0.5,
+        min_score: float = 0.01,
+    ) -> None:
+        super().__init__()
+        in_channels = backbone.slow_channels + backbone.fast_channels
+        self.backbone = backbone
+        self.proposals = KeyframeProposals(in_channels=in_channels, **(proposals or {}))
+        self.regressor = TubeletRegressor(in_channels=in_channels, **(regressor or {}))
+        self.classifier = TubeletClassifier(in_channels=in_channels, num_classes=num_classes, **(classifier or {}))
+        self.num_classes = num_classes
+        self.num_samples = num_samples
+        self.positive_fraction = positive_fraction
+        self.positive_iou = positive_iou
+        self.nms_iou = nms_iou
+        self.min_score = min_score
+
+    def loss(self, batch: ClipBatch, proposals: list[Float32[Tensor, "_ 4"]] | None = None) -> TrainOutput:
+        """Return the losses of a batch of normalised clips.
+
+        Args:
+            batch: the clips and their actors; every actor has a box on at least one frame.
+            proposals: boxes on the keyframe of each clip, in place of the detector's own.
+        """
+        features = self.backbone(batch.clips)
+        num_frames, height, width = batch.clips.shape[2:]
+        keyframe = num_frames // 2
+        actors = [fill_frames(boxes, valid) for boxes, valid in zip(batch.boxes, batch.valid, strict=True)]
+        present = [valid[:, keyframe] for valid in batch.valid]
+        losses: dict[str, Tensor] = {}
+        if proposals is None:
+            on_keyframe = tuple(a[p, keyframe] for a, p in zip(actors, present, strict=True))
+            proposals, losses = self.proposals(features, (height, width), on_keyframe)
+        samples = [
+            sample_rois(
+                boxes,
+                tubelets[:, keyframe],
+                here,
+                num_samples=self.num_samples,
+                positive_fraction=self.positive_fraction,
+                positive_iou=self.positive_iou,
+            )
+            for boxes, tubelets, here in zip(proposals, actors, present, strict=True)
+        ]
+        sample_clip = _clip_index([s.boxes for s in samples])
+        actor_clip = _clip_index(list(batch.labels))
+        num_actors = torch.bincount(actor_clip, minlength=len(batch))
+        first_actor = num_actors.cumsum(0) - num_actors
+        sample_actor = torch.cat([s.actors for s in samples])
+        shows_actor = sample_actor >= 0
+        matched = (sample_actor + first_actor[sample_clip])[shows_actor]
+
+        cuboids = torch.cat([s.boxes for s in samples])[:, None].expand(-1, num_frames, -1)
+        deltas, presence = self._regress(features, cuboids, sample_clip)
+        actor_tubelets, actor_valid = torch.cat(actors), torch.cat(list(batch.valid))
+        losses["loss_box"] = box_loss(
+            deltas[shows_actor], encode_boxes(actor_tubelets[matched], cuboids[shows_actor]), actor_valid[matched]
+        )
+        losses["loss_presence"] = presence_loss(presence[shows_actor], actor_valid[matched])
+
+        tubelets = clip_boxes(decode_boxes(deltas.detach(), cuboids), height, width)
+        labels = torch.cat(list(batch.labels))
+        sample_labels = torch.full_like(sample_actor, -1)
+        sample_labels[shows_actor] = labels[matched]
+        # The actors' logits have a graph of their own, so that a penalty on them does not walk through the samples'.
+        actor_class_logits = self._classify(features, actor_tubelets, actor_clip)
+        sample_class_logits = self._classify(features, tubelets, sample_clip)
+        losses["loss_class"] = classification_loss(
+            torch.cat([actor_class_logits, sample_class_logits]), torch.cat([labels, sample_labels])
+        )
+        actor_logits = actor_class_logits.gather(1, labels[:, None]).squeeze(1)
+        return TrainOutput(losses, actor_logits, actor_clip)
+
+    @torch.no_grad()
+    def predict(
+        self, clips: Float[Tensor, "B C T H W"], proposals: list[Float32[Tensor, "_ 4"]] | None = None
+    ) -> list[Tubelets]:
+        """Return the tubelets of each normalised clip; `proposals` on the keyframes replace the detector's own."""
+        features = self.backbone(clips)
+        num_frames, height, width = clips.shape[2:]
+        if proposals is None:
+            proposals, _ = self.proposals(features, (height, width))
+        clip_index = _clip_index(proposals)
+        cuboids = torch.cat(proposals)[:, None].expand(-1, num_frames, -1)
+        deltas, presence_logits = self._regress(features, cuboids, clip_index)
+        boxes = clip_boxes(decode_boxes(deltas, cuboids), height, width)
+        scores = self._classify(features, boxes, clip_index).sigmoid()
+        return [
+            self._suppress(Tubelets(boxes[own], scores[own], presence_logits[own].sigmoid()))
+            for own in (clip_index == clip for clip in range(len(clips)))
+        ]
+
+    def class_logits(
+        self, clips: Float[Tensor, "B C T H W"], tubelets: Float[Tensor, "R T 4"], clip_index: Int64[Tensor, "R"]
+    ) -> Float[Tensor, "R K"]:
+        """Return the class logits of given tubelets, differentiable with respect to `clips`."""
+        return self._classify(self.backbone(clips), tubelets, clip_index)
+
+    def _regress(
+        self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor
+    ) -> tuple[Float32[Tensor, "R T 4"], Float32[Tensor, "R T"]]:
+        scale = 1 / self.backbone.spatial_stride
+        deltas, presence = self.regressor(features, cuboids, clip_index, scale)
+        return deltas.float(), presence.float()
+
+    def _classify(self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor) -> Float32[Tensor, "R K"]:
+        slow_frames = self.backbone.slow_frames(features.fast.shape[2]).to(tubelets.device)
+        scale = 1 / self.backbone.spatial_stride
+        return self.classifier(features, tubelets, clip_index, slow_frames, scale).float()
+
+    def _suppress(self, tubelets: Tubelets) -> Tubelets:
+        """Return the tubelets of one clip after NMS per class, without those that no class is left of."""
+        iou = tubelet_iou(tubelets.boxes, tubelets.boxes)
+        kept = nms_per_class(iou, tubelets.class_scores, self.nms_iou) & (tubelets.class_scores >= self.min_score)
+        rows = kept.any(1)
+        return Tubelets(tubelets.boxes[rows], (tubelets.class_scores * kept)[rows], tubelets.presence[rows])
+
+
+def _clip_index(per_clip: list[Tensor]) -> Int64[Tensor, "_"]:
+    """Return the clip of every row of the concatenated tensors."""
+    device = per_clip[0].device
+    counts = torch.tensor([len(rows) for rows in per_clip], device=device)
+    return torch.arange(len(per_clip), device=device).repeat_interleave(counts)

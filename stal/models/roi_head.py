@@ -1,0 +1,114 @@
+"""The RoI head: from a tubelet's features to its class logits, and to a box on every one of its frames."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stal.models.backbone import PathwayFeatures
+from stal.ops.roi_align import tube_roi_align
+
+_DELTA_SCALE = (10.0, 10.0, 5.0, 5.0)  # Ren et al. 2015: gives the four deltas about unit variance
+_MAX_LOG_SCALE = math.log(1000.0 / 16.0)
+
+
+def encode_boxes(boxes: Float[Tensor, "*N 4"], anchors: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
+    """Return the deltas (x, y, log w, log h; Ren et al. 2015) that move `anchors` onto `boxes`."""
+    size, anchor_size = boxes[..., 2:] - boxes[..., :2], anchors[..., 2:] - anchors[..., :2]
+    centre, anchor_centre = (boxes[..., 2:] + boxes[..., :2]) / 2, (anchors[..., 2:] + anchors[..., :2]) / 2
+    deltas = torch.cat([(centre - anchor_centre) / anchor_size, (size / anchor_size).log()], dim=-1)
+    return deltas * deltas.new_tensor(_DELTA_SCALE)
+
+
+def decode_boxes(deltas: Float[Tensor, "*N 4"], anchors: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
+    """Return `anchors` moved by `deltas`; the inverse of `encode_boxes`."""
+    deltas = deltas / deltas.new_tensor(_DELTA_SCALE)
+    anchor_size = anchors[..., 2:] - anchors[..., :2]
+    centre = (anchors[..., 2:] + anchors[..., :2]) / 2 + deltas[..., :2] * anchor_size
+    half = deltas[..., 2:].clamp(max=_MAX_LOG_SCALE).exp() * anchor_size / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+class TubeletRegressor(nn.Module):
+    """Say for every frame of a tubelet where its actor is, and whether it acts there.
+
+    The slow features are repeated over the frames that they stand for and joined to the fast ones.
+
+    Args:
+        in_channels: channels of the slow and the fast features together.
+        channels: channels after the reduction, and of the hidden layer.
+        bins: RoIAlign's output is bins x bins.
+    """
+
+    def __init__(self, *, in_channels: int, channels: int = 256, bins: int = 7) -> None:
+        super().__init__()
+        self.bins = bins
+        self.reduce = nn.Sequential(nn.Conv3d(in_channels, channels, 1), nn.ReLU())
+        self.hidden = nn.Sequential(nn.Linear(channels * bins * bins, channels), nn.ReLU())
+        self.deltas = nn.Linear(channels, 4)
+        self.presence = nn.Linear(channels, 1)
+        for layer in (self.deltas, self.presence):
+            nn.init.normal_(layer.weight, std=0.001)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        features: PathwayFeatures,
+        tubelets: Float[Tensor, "R T 4"],
+        batch_index: Int64[Tensor, "R"],
+        spatial_scale: float,
+    ) -> tuple[Float[Tensor, "R T 4"], Float[Tensor, "R T"]]:
+        """Return the deltas (`encode_boxes`) from `tubelets` and the presence logits, on every frame."""
+        slow, fast = features
+        slow = slow.repeat_interleave(fast.shape[2] // slow.shape[2], dim=2)
+        joined = self.reduce(torch.cat([slow, fast], dim=1))
+        pooled = tube_roi_align(joined, tubelets, batch_index, (self.bins, self.bins), spatial_scale=spatial_scale)
+        hidden = self.hidden(pooled.transpose(1, 2).flatten(2))
+        return self.deltas(hidden), self.presence(hidden).squeeze(-1)
+
+
+class TubeletClassifier(nn.Module):
+    """Score the classes of a tubelet: mean over its frames, maximum over its bins, one linear layer.
+
+    Classes are independent (sigmoid): the logit of a class is all that its score depends on, so a penalty on the logit's
+    gradient is a penalty on the score's.
+
+    Args:
+        in_channels: channels of the slow and the fast features together.
+        num_classes: number of classes.
+        bins: RoIAlign's output is bins x bins.
+        dropout: share of features dropped in training.
+        prior: the score that every class starts with (Lin et al. 2017, section 4.1).
+    """
+
+    def __init__(
+        self, *, in_channels: int, num_classes: int, bins: int = 7, dropout: float = 0.5, prior: float = 0.05
+    ) -> None:
+        super().__init__()
+        self.bins = bins
+        self.dropout = dropout
+        self.logits = nn.Linear(in_channels, num_classes)
+        nn.init.normal_(self.logits.weight, std=0.01)
+        nn.init.constant_(self.logits.bias, math.log(prior / (1 - prior)))
+
+    def forward(
+        self,
+        features: PathwayFeatures,
+        tubelets: Float[Tensor, "R T 4"],
+        batch_index: Int64[Tensor, "R"],
+        slow_frames: Int64[Tensor, "T_slow"],
+        spatial_scale: float,
+    ) -> Float[Tensor, "R K"]:
+        """Return class logits; `slow_frames` are the frames of the clip that the slow pathway sees."""
+        slow, fast = features
+        size = (self.bins, self.bins)
+        pooled = torch.cat(
+            [
+                tube_roi_align(slow, tubelets[:, slow_frames], batch_index, size, spatial_scale=spatial_scale).mean(2),
+                tube_roi_align(fast, tubelets, batch_index, size, spatial_scale=spatial_scale).mean(2),
+            ],
+            dim=1,
+        )
+        return self.logits(F.dropout(pooled.amax((2, 3)), self.dropout, self.training))

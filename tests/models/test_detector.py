@@ -1,0 +1,150 @@
+"""The tube detector: what goes in, what comes out, and that it can learn."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stal.errors import ConfigError, ShapeError
+from stal.models.backbone import SlowFast
+from stal.models.detector import TubeDetector
+from stal.models.roi_head import decode_boxes, encode_boxes
+from stal.structures import ClipBatch
+
+
+def small_backbone(**changes) -> SlowFast:
+    arguments = {"depth": 18, "width": 8, "channel_ratio": 4, "norm": "group", "fusion_kernel": 3}
+    return SlowFast(**{**arguments, "spatial_strides": (1, 2, 1, 1), "stem_kernels": ((1, 3, 3), (3, 3, 3)), **changes})
+
+
+def small_detector() -> TubeDetector:
+    torch.manual_seed(0)
+    return TubeDetector(
+        small_backbone(),
+        num_classes=3,
+        proposals={"channels": 16, "anchor_sizes": (16,), "aspect_ratios": (1.0, 2.0), "num_train": 8, "num_test": 8},
+        regressor={"channels": 16, "bins": 3},
+        classifier={"bins": 3, "dropout": 0.0},
+        num_samples=8,
+    )
+
+
+def batch_of_squares() -> ClipBatch:
+    """Two clips on dark noise: a bright square that moves right (class 0), and a red one that stands still (class 1)."""
+    torch.manual_seed(1)
+    clips = torch.randn(2, 3, 8, 32, 48) * 0.2
+    boxes = torch.zeros(2, 8, 4)
+    for t in range(8):
+        boxes[0, t] = torch.tensor([4.0 + 2 * t, 8.0, 20.0 + 2 * t, 24.0])
+        boxes[1, t] = torch.tensor([24.0, 10.0, 38.0, 28.0])
+        for clip, channels in ((0, slice(0, 3)), (1, slice(0, 1))):
+            x1, y1, x2, y2 = boxes[clip, t].int().tolist()
+            clips[clip, channels, t, y1:y2, x1:x2] += 2
+    valid = torch.ones(1, 8, dtype=torch.bool)
+    return ClipBatch(
+        clips, (boxes[:1], boxes[1:]), (valid, valid.clone()), (torch.tensor([0]), torch.tensor([1])), None
+    )
+
+
+def test_features_of_both_pathways_have_the_declared_size():
+    backbone = small_backbone()
+    slow, fast = backbone(torch.randn(2, 3, 8, 32, 48))
+    assert slow.shape == (2, backbone.slow_channels, 2, 32 // backbone.spatial_stride, 48 // backbone.spatial_stride)
+    assert fast.shape == (2, backbone.fast_channels, 8, *slow.shape[-2:])
+
+
+def test_the_input_gradient_reaches_every_frame_through_both_pathways():
+    backbone = small_backbone()
+    clips = torch.randn(1, 3, 8, 32, 32, requires_grad=True)
+    slow, fast = backbone(clips)
+    of_slow, of_fast = (torch.autograd.grad(f.square().sum(), clips, retain_graph=True)[0] for f in (slow, fast))
+    assert (of_slow.abs().sum((0, 1, 3, 4)) > 0).all()  # by way of the fusion also the frames it does not see itself
+    assert (of_fast.abs().sum((0, 1, 3, 4)) > 0).all()
+
+
+def test_clips_of_a_batch_do_not_see_each_other_with_group_norm():
+    backbone = small_backbone().train()
+    clips = torch.randn(2, 3, 8, 32, 32)
+    alone = backbone(clips[:1]).slow
+    torch.testing.assert_close(backbone(clips).slow[:1], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_frozen_batch_norm_stays_frozen_in_training():
+    backbone = small_backbone(norm="frozen_batch").train()
+    before = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
+    backbone(torch.randn(2, 3, 8, 32, 32))
+    assert before
+    assert all(torch.equal(before[name], buffer) for name, buffer in backbone.named_buffers())
+
+
+def test_a_clip_that_cannot_be_shared_out_to_the_slow_pathway_is_refused():
+    with pytest.raises(ShapeError, match="alpha=4"):
+        small_backbone()(torch.randn(1, 3, 6, 32, 32))
+
+
+@pytest.mark.parametrize("changes", [{"norm": "layer"}, {"width": 9}])
+def test_impossible_backbones_are_refused(changes):
+    with pytest.raises((ConfigError, TypeError)):
+        small_backbone(**changes)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_decoding_undoes_encoding(seed):
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(2, 5, 2, 2, generator=generator) * 50
+    boxes, anchors = torch.cat([corners.amin(2), corners.amax(2) + 1], dim=-1)
+    torch.testing.assert_close(decode_boxes(encode_boxes(boxes, anchors), anchors), boxes, atol=1e-3, rtol=1e-4)
+
+
+def test_losses_are_finite_and_name_one_logit_per_actor():
+    output = small_detector().train().loss(batch_of_squares())
+    assert set(output.losses) == {
+        "loss_objectness", "loss_proposal_box", "loss_box", "loss_presence", "loss_class"
+    }  # fmt: skip
+    assert all(torch.isfinite(loss) for loss in output.losses.values())
+    assert output.actor_logits.shape == (2,)
+    assert output.clip_index.tolist() == [0, 1]
+
+
+def test_actor_logits_are_those_of_the_actors_own_tubes_and_classes():
+    detector, batch = small_detector().eval(), batch_of_squares()
+    detector.proposals.train()
+    output = detector.loss(batch)
+    logits = detector.class_logits(batch.clips, torch.cat(batch.boxes), torch.tensor([0, 1]))
+    torch.testing.assert_close(output.actor_logits, torch.stack([logits[0, 0], logits[1, 1]]))
+
+
+def test_a_batch_without_actors_can_be_trained_on():
+    batch = batch_of_squares()
+    none = torch.zeros(0, dtype=torch.int64)
+    empty = ClipBatch(batch.clips, (torch.zeros(0, 8, 4),) * 2, (torch.zeros(0, 8, dtype=torch.bool),) * 2, (none, none))
+    output = small_detector().train().loss(empty)
+    sum(output.losses.values()).backward()
+    assert output.actor_logits.shape == (0,)
+
+
+def test_given_proposals_replace_the_detectors_own():
+    detector, batch = small_detector().eval(), batch_of_squares()
+    detector.min_score = 0.0
+    given = [torch.tensor([[4.0, 8.0, 20.0, 24.0]]), torch.zeros(0, 4)]
+    first, second = detector.predict(batch.clips, given)
+    assert first.boxes.shape == (1, 8, 4)
+    assert second.boxes.shape == (0, 8, 4)
+    assert second.class_scores.shape == (0, 3)
+
+
+@pytest.mark.slow
+def test_a_detector_trained_on_two_clips_finds_their_actors():
+    detector, batch = small_detector().train(), batch_of_squares()
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=3e-3)
+    for _ in range(110):
+        optimizer.zero_grad()
+        sum(detector.loss(batch).losses.values()).backward()
+        optimizer.step()
+    for clip, tubelets in enumerate(detector.eval().predict(batch.clips)):
+        best = int(tubelets.class_scores.max(1).values.argmax())
+        assert tubelets.class_scores[best].argmax() == clip
+        distance = (tubelets.boxes[best] - batch.boxes[clip][0]).abs().max()
+        assert distance < 4  # the moving square moves by 14
+        assert tubelets.presence[best].min() > 0.5
