@@ -5,7 +5,6 @@ RUN := $(VENV)/bin/python
 CONFIG := configs/scenes_batchmix_pgg.py
 SCENES := data/scenes
 WORK_DIR := work_dirs/scenes_batchmix_pgg
-CHECKPOINT := $(WORK_DIR)/last.pth
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,8 +20,8 @@ help:
 	@echo "make PYTHON=/path/to/python3.12 ... chooses the interpreter; it must be 3.11 or newer."
 
 demo: $(WORK_DIR)/.trained
-	$(RUN) tools/test.py $(CONFIG) $(CHECKPOINT)
-	$(RUN) tools/visualize_gradients.py $(CONFIG) $(CHECKPOINT) --out $(WORK_DIR)/gradients
+	$(RUN) tools/test.py $(CONFIG) $(WORK_DIR)
+	$(RUN) tools/visualize_gradients.py $(CONFIG) $(WORK_DIR) --out $(WORK_DIR)/gradients
 
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2  # two processes, one thread each

@@ -12,16 +12,13 @@ from stal.mixing.batch_mix import BatchMix
 with read_base():
     from ._base_.runtime import *
     from ._base_.scenes import *
-    from ._base_.ucf24 import data
+    from ._base_.ucf24 import data  # noqa: F401
 
 _size = (96, 128)
-for _loader, _step in ((train_dataloader, None), (test_dataloader, 16)):
-    _loader["dataset"].update(stride=2)
-    _loader["dataset"]["transform"].update(size=_size)
-train_dataloader["dataset"].update(cache_bytes=0)
-test_dataloader["dataset"].update(split="test", step=16)
-model["detector"].update(num_classes=24)
+train_dataloader["dataset"].update(stride=2, cache_bytes=0, transform=dict(size=_size))
+test_dataloader["dataset"].update(split="test", stride=2, step=16, transform=dict(size=_size))
 model.update(
+    detector=dict(num_classes=24),
     data_preprocessor=dict(mixer=dict(type=BatchMix, probability=0.5)),
     penalty=dict(type=GradientPenalty, weight=0.05),
 )

@@ -20,12 +20,9 @@ from stal.structures import Detections, Tube
 NUM_TOP_SCORES = 40  # Singh et al. 2017 score a tube by so many of its best boxes, so that length does not dilute it
 
 
-# Frames (T,), boxes (R, T, 4) and class scores (R, T, K) of the R tubelets that a detector saw in one window.
-WindowTubelets = tuple[
-    Int64[np.ndarray, "T"],
-    Float32[np.ndarray, "R T 4"],
-    Float[np.ndarray, "R T K"],
-]
+# Frames (T,), boxes (R, T, 4) and class scores (R, T, K) of the R tubelets that a detector saw in one window; R and T
+# differ between windows, and a name would tie them.
+WindowTubelets = tuple[Int64[np.ndarray, "_"], Float32[np.ndarray, "_ _ 4"], Float[np.ndarray, "_ _ _"]]
 
 
 def merge_tubelets(
@@ -100,10 +97,10 @@ def link_online(
     """Link the detections of one video to tubes, class by class, greedily and frame by frame.
 
     On each frame the live paths, highest mean score first, take the surest free box that overlaps their last box
-    enough; boxes that are left start paths (Singh et al., ICCV 2017). Paths are then trimmed in time: a box
-    that scores less than `trim` x the score of the whole path speaks against being part of the action, one that scores
-    more speaks for it, and the run of boxes with the highest sum of these differences is kept (maximum subarray, as
-    in Peng and Schmid, ECCV 2016). Gaps inside a tube are filled by linear interpolation.
+    enough; boxes that are left start paths (Singh et al., ICCV 2017). Paths are then trimmed in time: a box that
+    scores less than `trim` x the score of the whole path speaks against being part of the action, one that scores more
+    speaks for it, and the run of boxes with the highest sum of these differences is kept (maximum subarray, as in Peng
+    and Schmid, ECCV 2016). Gaps inside a tube are filled by linear interpolation.
 
     Args:
         detections: scored boxes of one video, in any order: the tubes do not depend on it.
@@ -117,7 +114,7 @@ def link_online(
         trim: fraction of the score of a path, in [0, 1), below which boxes speak against it; 0 keeps whole paths.
 
     Returns:
-        The tubes, class by class, in the order of their first frames; each is scored by the mean of its
+        The tubes, class by class, in the order in which their paths start; each is scored by the mean of its
         `NUM_TOP_SCORES` best boxes.
 
     Raises:
@@ -171,7 +168,7 @@ def _link_class(boxes: Detections, iou_threshold: float, max_gap: int) -> list[l
     for start, end in zip(starts, [*starts[1:], len(boxes)], strict=True):
         live = [path for path in live if boxes.frames[start] - boxes.frames[path.rows[-1]] <= max_gap + 1]
         live.sort(key=lambda path: path.mean_score, reverse=True)
-        last_boxes = boxes.boxes[[path.rows[-1] for path in live]] if live else boxes.boxes[:0]
+        last_boxes = boxes.boxes[[path.rows[-1] for path in live]]
         close = pairwise_iou(last_boxes, boxes.boxes[start:end]) >= iou_threshold
         for path, row in _take_best(close):
             live[path].rows.append(int(start) + row)

@@ -7,10 +7,10 @@ from stal.engine.entry import test
 def main() -> None:
     parser = command_line.new_parser(
         "Test a tube detector; print its metrics and write them to metrics.json in the work directory.",
-        "python tools/test.py configs/scenes_batchmix_pgg.py work_dirs/scenes_batchmix_pgg/epoch_12.pth --split shifted",
+        "python tools/test.py configs/scenes_batchmix_pgg.py work_dirs/scenes_batchmix_pgg --split shifted",
     )
     command_line.add_config_flags(parser)
-    parser.add_argument("checkpoint", help="checkpoint that the config was trained to")
+    parser.add_argument("checkpoint", help="checkpoint, or a work directory, whose last one is taken")
     parser.add_argument("--dump", metavar="DETECTIONS.npz", help="file for detections, tubes and ground truth")
     parser.add_argument("--split", help="split to test on (default: the config's)")
     command_line.add_launcher_flag(parser)

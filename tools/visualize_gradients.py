@@ -7,11 +7,10 @@ from stal.engine.gradients import draw_gradient_tubes
 def main() -> None:
     parser = command_line.new_parser(
         "Draw the gradient tubes of a video's surest detection: an mp4, a PNG strip, and the energy shares as JSON.",
-        "python tools/visualize_gradients.py configs/scenes_batchmix_pgg.py "
-        "work_dirs/scenes_batchmix_pgg/epoch_12.pth --index 3",
+        "python tools/visualize_gradients.py configs/scenes_batchmix_pgg.py work_dirs/scenes_batchmix_pgg --index 3",
     )
     command_line.add_config_flags(parser)
-    parser.add_argument("checkpoint", help="checkpoint that the config was trained to")
+    parser.add_argument("checkpoint", help="checkpoint, or a work directory, whose last one is taken")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--video", metavar="FILE", help="a video file or a folder of frames")
     source.add_argument("--index", type=int, default=0, help="which video of the data set (default: 0)")

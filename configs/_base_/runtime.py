@@ -1,7 +1,13 @@
 """What every training shares: hooks, logging, seed."""
 
-from mmengine.hooks import CheckpointHook, DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
-from mmengine.hooks import RuntimeInfoHook
+from mmengine.hooks import (
+    CheckpointHook,
+    DistSamplerSeedHook,
+    IterTimerHook,
+    LoggerHook,
+    ParamSchedulerHook,
+    RuntimeInfoHook,
+)
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from stal.engine.checkpoint import PlainCheckpointHook

@@ -38,9 +38,7 @@ model = dict(
     type=DetectionModel,
     data_preprocessor=dict(type=ClipPreprocessor, mixer=None),
     penalty=None,
-    detector=dict(
-        type=TubeDetector, backbone=dict(type=SlowFast, depth=50, width=64, norm="group"), num_classes=24
-    ),
+    detector=dict(type=TubeDetector, backbone=dict(type=SlowFast, depth=50, width=64, norm="group"), num_classes=24),
 )
 
 train_cfg = dict(by_epoch=True, max_epochs=12)

@@ -4,9 +4,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
 from stal.errors import ConfigError
+from stal.structures import Annotations
 
 
 def build(config: Any, where: str = "config", **extra: Any) -> Any:
@@ -28,6 +30,19 @@ def build(config: Any, where: str = "config", **extra: Any) -> Any:
     if isinstance(config, list | tuple):
         return type(config)(build(value, f"{where}[{i}]") for i, value in enumerate(config))
     return config
+
+
+def build_annotations(config: Config, loader: str) -> Annotations:
+    """Return the annotated videos that the data loader named `loader` (`train_dataloader`, ...) reads."""
+    annotations: Annotations = build(config.data, "data")
+    split = config[loader]["dataset"]["split"]
+    num_classes = config.model.detector.num_classes
+    if num_classes != len(annotations.classes):
+        raise ConfigError(
+            f"model.detector.num_classes = {num_classes}, but the data have {len(annotations.classes)} classes: "
+            f"{', '.join(annotations.classes)}"
+        )
+    return annotations.of_split(split)
 
 
 def _call(type_: Any, arguments: dict[str, Any], where: str) -> Any:

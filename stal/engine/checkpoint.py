@@ -24,23 +24,43 @@ _NAMED_KEYS = 6  # how many keys an error names
 def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
     """Return the content of a checkpoint file, opened with `weights_only=True`.
 
+    Args:
+        path: the file, or a work directory, whose last checkpoint is taken.
+        map_location: device for the tensors.
+
     Raises:
         CheckpointError: the file is missing, not a checkpoint, cut short, or would run code when opened.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+    path = find_checkpoint(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"checkpoint {path} is refused, because it is not one or holds more than tensors and plain containers: {error}"
+            f"checkpoint {path} is refused: it is not one, or holds more than tensors and plain containers ({error})"
         ) from error
     except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
         raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise CheckpointError(f"checkpoint {path} has no `state_dict`; it was not written by stal's training")
     return checkpoint
+
+
+def find_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if it is a file, and the last checkpoint of a training if it is its work directory.
+
+    Raises:
+        CheckpointError: there is no such file, or no checkpoint in the directory.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    pointer = path / "last_checkpoint"
+    if not pointer.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}, nor is it the work directory of a training with one")
+    last = path / Path(pointer.read_text().strip()).name  # the directory may have been moved since
+    if not last.is_file():
+        raise CheckpointError(f"{pointer} names {last.name}, which is not there; name another checkpoint of {path}")
+    return last
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -26,7 +26,7 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         "--cfg-options",
         nargs="+",
         action=DictAction,
-        help="settings of the config to change, as key=value: model.penalty.weight=0.1 data.path=scenes/annotations.json",
+        help="settings of the config to change: model.penalty.weight=0.1 data.path=scenes/annotations.json",
     )
 
 

@@ -1,19 +1,37 @@
 """Read a config file. A config is Python code that runs when it is read: use only those that you trust."""
 
 import difflib
-import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from stal.errors import ConfigError
 
-# What a config may set: the arguments of mmengine's Runner, and what stal adds to them.
-_OWN_KEYS = {"data", "linking", "model_wrapper_cfg"}
-_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}) | _OWN_KEYS
+# What a config may set. Written out, since asking mmengine's Runner takes seconds to import it.
+KEYS = {
+    "custom_hooks",
+    "data",
+    "default_hooks",
+    "default_scope",
+    "env_cfg",
+    "linking",
+    "load_from",
+    "log_level",
+    "log_processor",
+    "model",
+    "model_wrapper_cfg",
+    "optim_wrapper",
+    "param_scheduler",
+    "randomness",
+    "test_cfg",
+    "test_dataloader",
+    "train_cfg",
+    "train_dataloader",
+    "visualizer",
+    "work_dir",
+}
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -31,8 +49,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     except (SyntaxError, ImportError, NameError, RuntimeError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
     for key in config.to_dict():  # without what the file imported
-        if not key.startswith("_") and key not in _KEYS:
-            raise ConfigError(f"config {path}: {_unknown(key, _KEYS)}")
+        if not key.startswith("_") and key not in KEYS:
+            raise ConfigError(f"config {path}: {_unknown(key, KEYS)}")
     for key in options or {}:
         _check_option(config, key)
     config.merge_from_dict(dict(options or {}))
@@ -42,14 +60,14 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 def _check_option(config: Config, option: str) -> None:
     """Raise unless every part of the dotted `option` but the last is in the config, and the first is known."""
     first, *rest = option.split(".")
-    if first not in _KEYS:
-        raise ConfigError(f"--cfg-options {option}: {_unknown(first, _KEYS)}")
+    if first not in KEYS:
+        raise ConfigError(f"--cfg-options {option}: {_unknown(first, KEYS)}")
     node: Any = config.get(first)
     for depth, part in enumerate(rest, start=1):
         above = ".".join([first, *rest[: depth - 1]])
         if isinstance(node, list | tuple):
             if not part.isdigit() or int(part) >= len(node):
-                raise ConfigError(f"--cfg-options {option}: {above} is a list of {len(node)}, {part!r} is not one of it")
+                raise ConfigError(f"--cfg-options {option}: {above} has {len(node)} items, numbered from 0")
             node = node[int(part)]
         elif isinstance(node, Mapping):
             if part not in node and depth < len(rest):

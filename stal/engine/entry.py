@@ -1,4 +1,7 @@
-"""Train and test a config: what tools/train.py and tools/test.py do."""
+"""Train and test a config: what tools/train.py and tools/test.py do.
+
+The heavy modules are imported only once the data are known to be there: what is missing is said at once.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from stal.engine.amp import AutocastOptimWrapper
-from stal.engine.checkpoint import load_weights
+from stal.engine.build import build_annotations
 from stal.engine.config import load_config
-from stal.engine.report import print_metrics
-from stal.engine.runner import build_annotations, build_test_runner, build_train_runner
-from stal.errors import ConfigError
 
 
 def train(
@@ -43,10 +42,14 @@ def train(
     if deterministic:
         config.randomness["deterministic"] = True
     if amp:
-        config.optim_wrapper["type"] = f"{AutocastOptimWrapper.__module__}.{AutocastOptimWrapper.__name__}"
-    if isinstance(resume, str) and not Path(resume).is_file():
-        raise ConfigError(f"--resume {resume}: there is no such checkpoint")
+        config.optim_wrapper["type"] = "stal.engine.amp.AutocastOptimWrapper"
     annotations = build_annotations(config, "train_dataloader")
+
+    from stal.engine.checkpoint import find_checkpoint
+    from stal.engine.runner import build_train_runner
+
+    if isinstance(resume, str):
+        resume = str(find_checkpoint(resume))
     build_train_runner(config, annotations, resume=resume, launcher=launcher).train()
     return Path(config.work_dir)
 
@@ -67,7 +70,7 @@ def test(
 
     Args:
         config_path: the config file that the checkpoint was trained with.
-        checkpoint: the checkpoint.
+        checkpoint: the checkpoint, or a work directory, whose last one is taken.
         work_dir: where everything is written; None for `work_dirs/<config>`.
         split: the split to test on; None for the config's.
         dump: .npz to write detections, tubes and ground truth to.
@@ -79,6 +82,11 @@ def test(
     split = split or own_split
     config.test_dataloader.dataset.split = split
     annotations = build_annotations(config, "test_dataloader")
+
+    from stal.engine.checkpoint import load_weights
+    from stal.engine.report import print_metrics
+    from stal.engine.runner import build_test_runner
+
     out = Path(config.work_dir) / ("metrics.json" if split == own_split else f"metrics_{split}.json")
     runner = build_test_runner(config, annotations, out=out, dump=Path(dump) if dump else None, launcher=launcher)
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)

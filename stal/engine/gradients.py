@@ -14,11 +14,11 @@ from rich.progress import track
 from stal.attribution import GradientTube, gradient_tube, input_gradient
 from stal.data.clips import ClipDataset
 from stal.data.video import count_frames, read_frames
-from stal.engine.build import build
+from stal.engine.build import build, build_annotations
 from stal.engine.checkpoint import load_weights, read_checkpoint
 from stal.engine.config import load_config
 from stal.engine.model import DetectionModel
-from stal.engine.runner import build_annotations, build_model
+from stal.engine.runner import build_model
 from stal.errors import ConfigError
 from stal.models.detector import Tubelets
 from stal.ops.masks import box_masks
@@ -59,12 +59,12 @@ def draw_gradient_tubes(
 ) -> Path:
     """Draw where the score of a video's surest detection comes from, and return the path of the mp4.
 
-    The class of the surest detection is followed through the video, window by window. Beside the mp4 stand a PNG strip of
-    the window of the surest detection, and a JSON file with the energy shares of every window.
+    The class of the surest detection is followed through the video, window by window. Beside the mp4 stand a PNG strip
+    of the window of the surest detection, and a JSON file with the energy shares of every window.
 
     Args:
         config_path: the config file that the checkpoint was trained with.
-        checkpoint: the checkpoint.
+        checkpoint: the checkpoint, or a work directory, whose last one is taken.
         video: a video file or folder of frames; None for a video of the config's data set.
         index: which video of the data set's split.
         split: the split; None for the one that the config tests on.
@@ -100,7 +100,8 @@ def draw_gradient_tubes(
     name = chosen.key.replace("/", "_")
     write_video(folder / f"{name}.mp4", drawn, fps=chosen.fps or 25.0)
     write_strip(folder / f"{name}.png", drawn[np.unique(clips[surest].frame_indices.numpy())], num_frames=4)
-    (folder / f"{name}.json").write_text(json.dumps(_shares(tubes, chosen, annotations.classes[label]), indent=2) + "\n")
+    shares = _shares(tubes, chosen, annotations.classes[label])
+    (folder / f"{name}.json").write_text(json.dumps(shares, indent=2) + "\n")
     return folder / f"{name}.mp4"
 
 
@@ -142,7 +143,7 @@ def _window_tube(model: DetectionModel, clip: Clip, tubelets: Tubelets, label: i
 
 def _draw(frames: np.ndarray, tubes: Sequence[WindowTube | None], action: str) -> np.ndarray:
     """Return the video beside its gradient tubes, with boxes and a caption."""
-    num_frames, height, width, _ = frames.shape
+    num_frames, _, width, _ = frames.shape
     heat = np.zeros((num_frames, *_clip_size(tubes)), np.float32)
     boxes = np.zeros((num_frames, 4), np.float32)
     captions = [["no detection here", ""]] * num_frames

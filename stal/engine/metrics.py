@@ -1,4 +1,4 @@
-"""frame-mAP and video-mAP in mmengine's loops: collect what was detected in each clip, then merge, link and evaluate."""
+"""frame-mAP and video-mAP in mmengine's loops: collect what each clip gives, then merge, link and evaluate."""
 
 import json
 from collections.abc import Mapping, Sequence

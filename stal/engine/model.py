@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from stal.data.transforms import to_video_boxes
 from stal.engine.preprocessor import ClipPreprocessor, PreparedBatch
@@ -52,12 +53,11 @@ class DetectionModel(BaseModel):
         proposals: Literal["network", "ground_truth"] = "network",
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        if penalty is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in detector.modules()):
-            if getattr(detector.backbone, "norm", None) == "batch":
-                raise ConfigError(
-                    "model.penalty: with norm='batch' a clip's gradient reaches the other clips of its batch; use "
-                    "norm='group' or norm='frozen_batch' in model.detector.backbone"
-                )
+        if penalty is not None and detector.backbone.norm == "batch":
+            raise ConfigError(
+                "model.penalty: with norm='batch' a clip's gradient reaches the other clips of its batch; use "
+                "norm='group' or norm='frozen_batch' in model.detector.backbone"
+            )
         if proposals not in ("network", "ground_truth"):
             raise ConfigError(f"model.proposals = {proposals!r} is not known: use 'network' or 'ground_truth'")
         self.detector = detector
@@ -84,13 +84,15 @@ class DetectionModel(BaseModel):
         return [boxes[valid[:, keyframe], keyframe] for boxes, valid in zip(batch.boxes, batch.valid, strict=True)]
 
     def _loss(self, batch: ClipBatch) -> dict[str, Tensor]:
-        if self.penalty is not None:
+        step = MessageHub.get_current_instance().get_info("iter", 0)
+        penalty = self.penalty if self.penalty is not None and self.penalty.is_due(step) else None
+        if penalty is not None:
             # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
             batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
         output = self.detector.loss(batch, self._given_proposals(batch))
         losses = dict(output.losses)
-        if self.penalty is not None:
-            losses.update(self.penalty(output.actor_logits, batch.clips, actor_masks(batch), output.clip_index))
+        if penalty is not None:
+            losses.update(penalty(output.actor_logits, batch.clips, actor_masks(batch), output.clip_index))
         return losses
 
 

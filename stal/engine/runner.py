@@ -1,6 +1,5 @@
 """From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import cv2
 import torch
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import get_dist_info, init_dist, is_distributed
+from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -19,19 +18,6 @@ from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
 from stal.errors import ConfigError
 from stal.structures import Annotations
-
-
-def build_annotations(config: Config, loader: str) -> Annotations:
-    """Return the annotated videos that the data loader named `loader` (`train_dataloader`, ...) reads."""
-    annotations: Annotations = build(config.data, "data")
-    split = config[loader]["dataset"]["split"]
-    num_classes = config.model.detector.num_classes
-    if num_classes != len(annotations.classes):
-        raise ConfigError(
-            f"model.detector.num_classes = {num_classes}, but the data have {len(annotations.classes)} classes: "
-            f"{', '.join(annotations.classes)}"
-        )
-    return annotations.of_split(split)
 
 
 def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> DataLoader:
@@ -149,13 +135,3 @@ def _refuse_static_graph(config: Mapping[str, Any]) -> None:
     """Refuse the one DDP setting that gives a wrong gradient with a penalty, silently."""
     if (config.get("model_wrapper_cfg") or {}).get("static_graph") and config["model"].get("penalty"):
         raise ConfigError("model_wrapper_cfg.static_graph = True gives wrong gradients with model.penalty: remove it")
-
-
-def rank_and_world_size() -> tuple[int, int]:
-    """Return this process's number and how many there are."""
-    return get_dist_info()
-
-
-def default_work_dir(config_path: str | os.PathLike[str]) -> str:
-    """Return `work_dirs/<name of the config>`."""
-    return str(Path("work_dirs") / Path(config_path).stem)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from stal.errors import PenaltyError, ShapeError
+from stal.errors import ConfigError, PenaltyError, ShapeError
 
 
 class GradientEnergy(NamedTuple):
@@ -38,9 +38,9 @@ def gradient_energy(
 
         outside_a = V * || (1 - M_a) . df_a/dx ||^2,        inside_a = V * || M_a . df_a/dx ||^2.
 
-    The factor V makes this the squared L2 norm of the functional derivative over a clip of unit volume: the same function
-    of a clip sampled twice as finely has the same energy, so that a penalty's weight keeps its meaning over clip sizes.
-    (The paper has no such factor: its weight is V times the one used here.)
+    The factor V makes this the squared L2 norm of the functional derivative over a clip of unit volume: the same
+    function of a clip sampled twice as finely has the same energy, so that a penalty's weight keeps its meaning over
+    clip sizes. (The paper has no such factor: its weight is V times the one used here.)
 
     Targets of different clips share one backward pass, which is exact only if the network treats the clips of a batch
     independently (no batch statistics); targets of one clip get a pass each, since the gradient of a sum of two logits
@@ -70,8 +70,8 @@ def gradient_energy(
             )
             if gradient is None:
                 raise PenaltyError(
-                    "the logits do not depend on `clips`: pass the very tensor that went through the network, before any "
-                    "copy, detach or in-place change (pytorchvideo overwrites the list of pathways that it is given)"
+                    "the logits do not depend on `clips`: pass the very tensor that went through the network, before "
+                    "any copy, detach or in-place change (pytorchvideo overwrites the list of pathways it is given)"
                 )
             energy = gradient[clip_index[targets]].float().square().sum(1)
             masks = actor_masks[targets]
@@ -94,9 +94,20 @@ class GradientPenalty:
 
     Attributes:
         weight: the paper's alpha. It keeps its meaning over clip sizes and batch sizes; see `gradient_energy`.
+        interval: take the penalty on every `interval`-th step only, times `interval`: the same on average, and cheaper
+            (lazy regularization, Karras et al. 2020, arXiv 1912.04958, section 3.1).
     """
 
     weight: float
+    interval: int = 1
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or self.interval < 1:
+            raise ConfigError(f"{self}: the weight must not be negative, and the interval at least 1")
+
+    def is_due(self, step: int) -> bool:
+        """Return whether the penalty is taken on this step, counted from 0."""
+        return step % self.interval == 0
 
     def __call__(
         self,
@@ -112,7 +123,7 @@ class GradientPenalty:
         energy = gradient_energy(logits, clips, actor_masks, clip_index)
         outside, inside = (e.sum() / max(len(logits), 1) for e in energy)
         return {
-            "loss_pgg": self.weight * outside,
+            "loss_pgg": self.weight * self.interval * outside,
             "pgg_energy_outside": outside.detach(),
             "pgg_energy_inside": inside,
         }
@@ -139,6 +150,6 @@ def _check(logits: Tensor, clips: Tensor, actor_masks: Tensor, clip_index: Tenso
         raise PenaltyError("the penalty needs gradients, but they are switched off here (torch.no_grad)")
     if not clips.requires_grad or not clips.is_leaf:
         raise PenaltyError(
-            "`clips` must be the input itself, a leaf with requires_grad=True, set before the forward pass; this tensor "
+            "`clips` must be the input itself, a leaf that required a gradient before the forward pass; this tensor "
             + ("was computed from something else" if not clips.is_leaf else "does not require a gradient")
         )

@@ -1,4 +1,4 @@
-"""SlowFast (Feichtenhofer et al. 2019, arXiv 1812.03982), built by pytorchvideo, as a feature extractor for detection."""
+"""SlowFast (Feichtenhofer et al. 2019, arXiv 1812.03982), built by pytorchvideo, as features for detection."""
 
 from functools import partial
 from typing import Literal, NamedTuple
@@ -35,8 +35,7 @@ class SlowFast(nn.Module):
             training from scratch. The gradient penalty needs one of the latter two: batch statistics mix the samples.
         stem_kernels: (t, h, w) of the slow and the fast stem.
         fusion_kernel: frames of the convolution that feeds the fast pathway into the slow one (7 in R50 8x8).
-        spatial_strides: stride of each of the four stages, after the stem's 4; a stage with stride 1 behind a strided one
-            is dilated only if `dilate_last`.
+        spatial_strides: stride of each of the four stages, after the stem's 4.
         dilate_last: dilate the last stage by 2.
     """
 
@@ -95,7 +94,7 @@ class SlowFast(nn.Module):
     def slow_frames(self, num_frames: int) -> Int64[Tensor, "T_slow"]:
         """Return which of a clip's frames the slow pathway sees, spread evenly, first and last included."""
         if num_frames % self.alpha:
-            raise ShapeError(f"a clip of {num_frames} frames cannot be shared out to a slow pathway: alpha={self.alpha}")
+            raise ShapeError(f"a clip of {num_frames} frames gives no even slow pathway with alpha={self.alpha}")
         return torch.linspace(0, num_frames - 1, num_frames // self.alpha).long()
 
     def forward(self, clips: Float[Tensor, "B C T H W"]) -> PathwayFeatures:

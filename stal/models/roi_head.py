@@ -72,8 +72,8 @@ class TubeletRegressor(nn.Module):
 class TubeletClassifier(nn.Module):
     """Score the classes of a tubelet: mean over its frames, maximum over its bins, one linear layer.
 
-    Classes are independent (sigmoid): the logit of a class is all that its score depends on, so a penalty on the logit's
-    gradient is a penalty on the score's.
+    Classes are independent (sigmoid): the logit of a class is all that its score depends on, so a penalty on the
+    logit's gradient is a penalty on the score's.
 
     Args:
         in_channels: channels of the slow and the fast features together.

@@ -43,9 +43,9 @@ def nms_per_class(iou: Float[Tensor, "R R"], scores: Float[Tensor, "R K"], max_i
 
 
 def fill_frames(boxes: Float[Tensor, "N T 4"], valid: Bool[Tensor, "N T"]) -> Float[Tensor, "N T 4"]:
-    """Return `boxes` with every frame that is not `valid` given the box of the nearest frame that is (the earlier of two).
+    """Return `boxes` with every frame that is not `valid` given the box of the nearest frame that is.
 
-    Every row has at least one valid frame.
+    Of two equally near ones it is the earlier. Every row has at least one valid frame.
     """
     frames = torch.arange(boxes.shape[1], device=boxes.device)
     distance = (frames[:, None] - frames[None]).abs().expand(len(boxes), -1, -1)

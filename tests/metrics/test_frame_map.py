@@ -58,6 +58,15 @@ def test_an_overlap_equal_to_the_threshold_is_a_hit() -> None:
     assert frame_map([video()], {"v": half}, 1, 0.51).mean == 0
 
 
+@pytest.mark.parametrize(("order", "expected"), [((0, 1), 0.5), ((1, 0), 1.0)])
+def test_the_first_ground_truth_wins_a_tie(order: tuple[int, int], expected: float) -> None:
+    # The surer box overlaps both actors by the same 2/3; the other box is on actor 0, which may be taken by then.
+    actors = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)
+    tubes = tuple(Tube(0, np.array([0]), actors[[row]], id=row) for row in order)
+    found = detections((0, (2, 0, 12, 10), 0, 0.9), (0, (0, 0, 10, 10), 0, 0.8))
+    assert frame_map([Video("v", Path("v.avi"), 1, 100, 100, tubes=tubes)], {"v": found}, 1).mean == expected
+
+
 def test_no_ground_truth_at_all_has_no_mean() -> None:
     result = frame_map([], {}, 3)
     assert np.isnan(result.mean)

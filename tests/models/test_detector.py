@@ -30,7 +30,7 @@ def small_detector() -> TubeDetector:
 
 
 def batch_of_squares() -> ClipBatch:
-    """Two clips on dark noise: a bright square that moves right (class 0), and a red one that stands still (class 1)."""
+    """Two clips of noise: a bright square that moves right (class 0), and a red one that stands still (class 1)."""
     torch.manual_seed(1)
     clips = torch.randn(2, 3, 8, 32, 48) * 0.2
     boxes = torch.zeros(2, 8, 4)
@@ -118,7 +118,9 @@ def test_actor_logits_are_those_of_the_actors_own_tubes_and_classes():
 def test_a_batch_without_actors_can_be_trained_on():
     batch = batch_of_squares()
     none = torch.zeros(0, dtype=torch.int64)
-    empty = ClipBatch(batch.clips, (torch.zeros(0, 8, 4),) * 2, (torch.zeros(0, 8, dtype=torch.bool),) * 2, (none, none))
+    empty = ClipBatch(
+        batch.clips, (torch.zeros(0, 8, 4),) * 2, (torch.zeros(0, 8, dtype=torch.bool),) * 2, (none, none)
+    )
     output = small_detector().train().loss(empty)
     sum(output.losses.values()).backward()
     assert output.actor_logits.shape == (0,)
