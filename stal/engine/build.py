@@ -11,13 +11,12 @@ from stal.errors import ConfigError
 from stal.structures import Annotations
 
 
-def build(config: Any, where: str = "config", **extra: Any) -> Any:
+def build(config: Any, where: str = "config") -> Any:
     """Return what `config` describes; dicts without a `type`, lists and plain values keep their shape.
 
     Args:
         config: a value of a config; the `type` of a dict is a class or function, or its dotted path.
         where: name of the value in the config, for errors.
-        extra: more arguments for the outermost type.
 
     Raises:
         ConfigError: a type is not known, or does not take an argument that it is given.
@@ -26,7 +25,7 @@ def build(config: Any, where: str = "config", **extra: Any) -> Any:
         arguments = {key: build(value, f"{where}.{key}") for key, value in config.items() if key != "type"}
         if "type" not in config:
             return arguments
-        return _call(config["type"], {**arguments, **extra}, where)
+        return _call(config["type"], arguments, where)
     if isinstance(config, list | tuple):
         return type(config)(build(value, f"{where}[{i}]") for i, value in enumerate(config))
     return config
@@ -47,12 +46,17 @@ def build_annotations(config: Config, loader: str) -> Annotations:
 
 def _call(type_: Any, arguments: dict[str, Any], where: str) -> Any:
     """Return `type_(**arguments)`, with a wrong argument named before the call."""
-    target = get_object_from_string(type_) if isinstance(type_, str) else type_
+    is_path = isinstance(type_, str) and all(part.isidentifier() for part in type_.split("."))
+    target = get_object_from_string(type_) if is_path else type_
     if not callable(target):
         raise ConfigError(f"{where}.type = {type_!r} is not a class or function that can be imported")
     try:
-        inspect.signature(target).bind(**arguments)
+        signature = inspect.signature(target)
+    except ValueError as error:  # some types of Python's own
+        raise ConfigError(f"{where}.type = {type_!r} does not say which arguments it takes") from error
+    try:
+        signature.bind(**arguments)
     except TypeError as error:
-        accepted = ", ".join(inspect.signature(target).parameters)
-        raise ConfigError(f"{where}: {target.__name__}: {error}; it takes ({accepted})") from error
+        name = getattr(target, "__name__", repr(target))
+        raise ConfigError(f"{where}: {name}: {error}; it takes ({', '.join(signature.parameters)})") from error
     return target(**arguments)

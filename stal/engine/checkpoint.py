@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,12 @@ from stal.errors import CheckpointError
 
 _NAMED_KEYS = 6  # how many keys an error names
 
+# What torch.load raises on files that are cut short, altered, or something else altogether.
+_BROKEN_FILE = (
+    RuntimeError, EOFError, zipfile.BadZipFile, ValueError, LookupError, struct.error, AssertionError, TypeError,
+    AttributeError,
+)  # fmt: skip
+
 
 def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
     """Return the content of a checkpoint file, opened with `weights_only=True`.
@@ -35,13 +43,17 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
+        asked_for = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(
-            f"checkpoint {path} is refused: it is not one, or holds more than tensors and plain containers ({error})"
+            f"checkpoint {path} is refused: "
+            + (f"opening it would run {asked_for[1]}" if asked_for else "it is not a checkpoint")
+            + "; only files of tensors and plain containers are opened"
         ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
+    except _BROKEN_FILE as error:
         raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
-        raise CheckpointError(f"checkpoint {path} has no `state_dict`; it was not written by stal's training")
+    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise CheckpointError(f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training")
     return checkpoint
 
 
@@ -127,6 +139,8 @@ class PlainCheckpointHook(Hook):
             "runtime_info": {k: v for k, v in hub["runtime_info"].items() if isinstance(v, int | float | str | bool)},
             "resumed_keys": dict(hub["resumed_keys"]),
         }
+        for key in checkpoint.keys() - {"state_dict"}:
+            checkpoint[key] = _without_numpy(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model, and build mmengine's objects again."""
@@ -136,6 +150,15 @@ class PlainCheckpointHook(Hook):
         hub = checkpoint.get("message_hub")
         if hub is not None:
             hub["log_scalars"] = {
-                name: HistoryBuffer(b["history"].numpy(), b["counts"].numpy(), b["max_length"])
+                name: HistoryBuffer(b["history"].cpu().numpy(), b["counts"].cpu().numpy(), b["max_length"])
                 for name, b in hub["log_scalars"].items()
             }
+
+
+def _without_numpy(value: Any) -> Any:
+    """Return nested containers with NumPy's scalars as Python's, which need no code to be loaded."""
+    if isinstance(value, Mapping):
+        return {key: _without_numpy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_numpy(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value

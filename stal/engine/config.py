@@ -46,14 +46,19 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise ConfigError(f"there is no config {path}; the configs of the project stand in configs/")
     try:
         config = Config.fromfile(str(path))
-    except (SyntaxError, ImportError, NameError, RuntimeError, TypeError, AttributeError, OSError) as error:
+    except (
+        SyntaxError, ImportError, NameError, LookupError, RuntimeError, TypeError, ValueError, AttributeError, OSError
+    ) as error:  # fmt: skip
         raise ConfigError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
     for key in config.to_dict():  # without what the file imported
         if not key.startswith("_") and key not in KEYS:
             raise ConfigError(f"config {path}: {_unknown(key, KEYS)}")
     for key in options or {}:
         _check_option(config, key)
-    config.merge_from_dict(dict(options or {}))
+    try:
+        config.merge_from_dict(dict(options or {}))
+    except (KeyError, TypeError, AttributeError) as error:  # two options that contradict each other
+        raise ConfigError(f"--cfg-options {', '.join(options or {})}: they cannot all be set: {error}") from error
     return config
 
 
@@ -65,15 +70,17 @@ def _check_option(config: Config, option: str) -> None:
     node: Any = config.get(first)
     for depth, part in enumerate(rest, start=1):
         above = ".".join([first, *rest[: depth - 1]])
-        if isinstance(node, list | tuple):
+        if isinstance(node, list):
             if not part.isdigit() or int(part) >= len(node):
                 raise ConfigError(f"--cfg-options {option}: {above} has {len(node)} items, numbered from 0")
+            if depth == len(rest):
+                raise ConfigError(f"--cfg-options {option}: set the whole of {above}, not one of its items")
             node = node[int(part)]
         elif isinstance(node, Mapping):
             if part not in node and depth < len(rest):
                 raise ConfigError(f"--cfg-options {option}: {above}: {_unknown(part, node)}")
             node = node.get(part)
-        elif depth <= len(rest):
+        else:
             raise ConfigError(f"--cfg-options {option}: {above} is {node!r}, it has no {part!r}")
 
 

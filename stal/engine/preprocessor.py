@@ -4,7 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 
 from stal.mixing.provenance import ActorMask, add_provenance
@@ -33,7 +36,8 @@ class ClipPreprocessor(BaseDataPreprocessor):
         mixer: makes mixed clips with provenance of unmixed ones; None for no mixing.
         mask: what marks an actor's voxels if there is no mixer: its `box` or its `silhouette`.
         mean, std: of each channel, on the scale 0 to 255; the defaults are SlowFast's 0.45 and 0.225.
-        seed: the mixer draws from (seed, rank, number of the batch).
+        seed: of the mixer, which draws from (seed, rank, number of the batch), so that a resumed training mixes as one
+            that was never cut off; None for torch's seed, which a runner sets to its own.
     """
 
     def __init__(
@@ -43,22 +47,31 @@ class ClipPreprocessor(BaseDataPreprocessor):
         mask: ActorMask = "box",
         mean: Sequence[float] = (114.75, 114.75, 114.75),
         std: Sequence[float] = (57.375, 57.375, 57.375),
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__(non_blocking=True)
         self.mixer = mixer
         self.mask = mask
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1, 1), persistent=False)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = torch.initial_seed() if seed is None else seed
+        self._batch_number: int | None = None  # of the next batch, once training has begun
 
     def forward(self, data: Sequence[Clip], training: bool = False) -> PreparedBatch:
         """Return the batch of these clips."""
         batch = ClipBatch.from_clips(data).to(self.device)
         if training:
-            batch = self.mixer(batch, self.generator) if self.mixer else add_provenance(batch, self.mask)
+            batch = self.mixer(batch, self._next_generator()) if self.mixer else add_provenance(batch, self.mask)
         return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips)), data)
 
     def normalize(self, clips: torch.Tensor) -> torch.Tensor:
         """Return uint8 clips (B, C, T, H, W) as floats of zero mean and unit variance."""
         return (clips.float() - self.mean) / self.std
+
+    def _next_generator(self) -> torch.Generator:
+        """Return the mixer's generator for the next batch."""
+        if self._batch_number is None:
+            self._batch_number = MessageHub.get_current_instance().get_info("iter", 0)  # not 0 if it is resumed
+        entropy = np.random.SeedSequence([self.seed, get_rank(), self._batch_number])
+        self._batch_number += 1
+        return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int16, Int64, Shaped
 from torch import Tensor
 
 from stal.errors import ConfigError
-from stal.mixing.provenance import ActorMask, actor_volumes, paint_actors
+from stal.mixing.provenance import ActorMask, actor_volumes, drop_hidden_actors, paint_actors
 from stal.ops.masks import mask_boxes
 from stal.structures import ClipBatch
 
@@ -38,8 +38,10 @@ def batch_mix(
     - more: it has no valid box on that frame, and what remains of it counts as background, or as the actor of the
       clip that it overlapped.
 
-    Actors left without a valid frame are removed, and the ids in `provenance` follow the rows that are left. A clip
-    whose batch offers no other clip with actors is not mixed.
+    Every valid box holds at least one voxel of its actor, and all that the actor has on that frame. An actor without a
+    voxel on a frame (nearer actors cover it, or its silhouette is missing there) is hidden: it is not valid on that
+    frame. Actors left without a valid frame are removed, and the ids in `provenance` follow the rows that are left (see
+    `drop_hidden_actors`). A clip whose batch offers no other clip with actors is not mixed.
 
     Args:
         batch: clips as they come from videos; nothing in it is changed.
@@ -60,7 +62,7 @@ def batch_mix(
     volumes = actor_volumes(batch, mask)
     pastes = _draw_pastes([len(labels) for labels in batch.labels], generator, probability, max_pasted)
     mixed = [_paste(batch, volumes, host, donor, rows, min_visible) for host, (donor, rows) in enumerate(pastes)]
-    return ClipBatch(
+    joined = ClipBatch(
         clips=torch.stack([clip.frames for clip in mixed]),
         boxes=tuple(clip.boxes for clip in mixed),
         valid=tuple(clip.valid for clip in mixed),
@@ -69,6 +71,7 @@ def batch_mix(
         provenance=torch.stack([clip.provenance for clip in mixed]),
         sources=tuple(clip.sources for clip in mixed),
     )
+    return drop_hidden_actors(joined)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _paste(
     rows: Int64[Tensor, "R"],
     min_visible: float,
 ) -> _MixedClip:
-    """Return clip `host` with the actors `rows` of clip `donor` on top."""
+    """Return clip `host` with the actors `rows` of clip `donor` on top; actors that are hidden are still among them."""
     rows = rows.to(batch.clips.device)
     pasted = volumes[donor][rows]
     covered = pasted.sum(dim=0) > 0  # on the CPU several times faster than any()
@@ -151,25 +154,18 @@ def _paste(
         batch.boxes[host], batch.valid[host], volumes[host], remaining, min_visible
     )
     remaining = remaining & host_valid[..., None, None]
-    valid = torch.cat([host_valid, pasted.sum(dim=(2, 3)) > 0])
-    kept = valid.any(dim=1).nonzero().squeeze(1)
-
-    uncut_boxes = torch.cat([batch.boxes[host], batch.boxes[donor][rows]])  # who is nearer is judged by these
-    boxes = torch.cat([host_boxes, batch.boxes[donor][rows]]) * valid[..., None]
-    labels = torch.cat([batch.labels[host], batch.labels[donor][rows]])
-    sources = torch.cat([torch.full_like(batch.labels[host], host), torch.full_like(rows, donor)])
     actor_masks = None
     if batch.actor_masks is not None:
-        seen = torch.cat([host_valid[..., None, None] & ~covered, pasted])
-        actor_masks = (torch.cat([batch.actor_masks[host], batch.actor_masks[donor][rows]]) & seen)[kept]
+        actor_masks = torch.cat([batch.actor_masks[host] & ~covered, batch.actor_masks[donor][rows] & pasted])
+    uncut_boxes = torch.cat([batch.boxes[host], batch.boxes[donor][rows]])  # who is nearer is judged by these
     return _MixedClip(
         frames=torch.where(covered, batch.clips[donor], batch.clips[host]),
-        boxes=boxes[kept],
-        valid=valid[kept],
-        labels=labels[kept],
+        boxes=torch.cat([host_boxes, batch.boxes[donor][rows]]),
+        valid=torch.cat([host_valid, batch.valid[donor][rows]]),
+        labels=torch.cat([batch.labels[host], batch.labels[donor][rows]]),
         actor_masks=actor_masks,
-        provenance=paint_actors(torch.cat([remaining, pasted])[kept], uncut_boxes[kept]),
-        sources=sources[kept],
+        provenance=paint_actors(torch.cat([remaining, pasted]), uncut_boxes),
+        sources=torch.cat([torch.full_like(batch.labels[host], host), torch.full_like(rows, donor)]),
     )
 
 
@@ -180,10 +176,9 @@ def _cut_to_visible(
     remaining: Bool[Tensor, "N T H W"],
     min_visible: float,
 ) -> tuple[Float32[Tensor, "N T 4"], Bool[Tensor, "N T"]]:
-    """Return boxes cut to the voxels that remain, and the frames on which enough of them do."""
+    """Return boxes cut to the voxels that remain, and the frames on which enough of them do; none may be enough."""
     num_voxels, num_remaining = volumes.sum(dim=(2, 3)), remaining.sum(dim=(2, 3))
     untouched = num_remaining == num_voxels
     tight, _ = mask_boxes(remaining)
     cut = torch.cat([boxes[..., :2].maximum(tight[..., :2]), boxes[..., 2:].minimum(tight[..., 2:])], dim=-1)
-    enough = (num_remaining > 0) & (num_remaining >= min_visible * num_voxels)
-    return torch.where(untouched[..., None], boxes, cut), valid & (untouched | enough)
+    return torch.where(untouched[..., None], boxes, cut), valid & (num_remaining >= min_visible * num_voxels)

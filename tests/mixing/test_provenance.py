@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stal.errors import ConfigError, ShapeError
-from stal.mixing.provenance import actor_mask, add_provenance, paint_actors
+from stal.mixing.provenance import actor_mask, add_provenance, drop_hidden_actors, paint_actors
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
 
@@ -65,6 +65,47 @@ def test_silhouettes_decide_inside_the_boxes():
     batch = make_batch([[1, 1, 4, 4]], masks=(masks,))
     assert rows(add_provenance(batch, "silhouette").provenance[0, 0]) == ["000000"] * 2 + ["011100"] + ["000000"] * 2
     assert rows(add_provenance(batch, "box").provenance[0, 0])[1] == "011100"
+
+
+@pytest.mark.parametrize(
+    ("boxes", "kept", "middle_row"),
+    [
+        ([[2, 1, 4, 3], [1, 0, 5, 4]], [1], "011110"),  # inside a nearer one
+        ([[1, 0, 5, 4], [2, 1, 4, 4]], [0, 1], "012210"),  # the inner one is nearer
+        ([[1, 0, 5, 4], [1, 0, 5, 4], [0, 0, 1, 5]], [1, 2], "211110"),  # identical: the later row is nearer
+        ([[0, 0, 3, 4], [3, 0, 6, 5]], [0, 1], "111222"),  # touching
+        ([[0, 0, 4, 3], [0, 0, 2, 4], [2, 0, 4, 4]], [1, 2], "112200"),  # two nearer ones cover it together
+        ([[1.5, 1, 3, 3], [1.2, 0, 3, 4]], [1], "011000"),  # a part of a pixel that nobody sees
+    ],
+)
+def test_an_actor_without_a_voxel_is_removed_and_ids_follow(boxes, kept, middle_row):
+    batch = dataclasses.replace(make_batch(boxes), labels=(torch.arange(len(boxes)),))
+    batch = add_provenance(batch)
+    assert batch.labels[0].tolist() == kept
+    assert batch.boxes[0][:, 0].tolist() == torch.tensor(boxes, dtype=torch.float32)[kept].tolist()
+    assert len(batch.sources[0]) == len(batch.valid[0]) == len(kept)
+    assert rows(batch.provenance[0, 0])[2] == middle_row
+
+
+def test_an_actor_that_is_covered_on_one_frame_is_not_valid_there():
+    boxes = torch.tensor([[[1.0, 1, 3, 3]] * 2, [[0.0, 0, 6, 4], [4.0, 0, 6, 4]]])
+    batch = dataclasses.replace(make_batch(boxes[:, 0].tolist()), boxes=(boxes,))
+    batch = add_provenance(batch)
+    assert batch.valid[0].tolist() == [[False, True], [True, True]]
+    assert batch.boxes[0].tolist() == [[[0, 0, 0, 0], [1, 1, 3, 3]], boxes[1].tolist()]
+
+
+def test_an_actor_whose_silhouette_is_missing_on_a_frame_is_not_valid_there():
+    masks = torch.ones(1, 2, HEIGHT, WIDTH, dtype=torch.bool)
+    masks[0, 1] = False
+    batch = make_batch([[1, 1, 4, 4]], masks=(masks,))
+    assert add_provenance(batch, "silhouette").valid[0].tolist() == [[True, False]]
+    assert add_provenance(batch, "box").valid[0].tolist() == [[True, True]]
+
+
+def test_hidden_actors_are_looked_for_in_the_provenance():
+    with pytest.raises(ShapeError, match="no provenance"):
+        drop_hidden_actors(make_batch([]))
 
 
 def test_the_masks_of_all_ids_partition_the_clip():

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+
+from stal.engine.config import load_config
+from stal.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+EXAMPLE = """
+model = dict(type="fractions.Fraction", backbone=dict(depth=18, strides=(1, 2)), penalty=None)
+param_scheduler = [dict(eta_max=1.0, begins=[0, 5]), dict(eta_max=2.0)]
+train_dataloader = dict(batch_size=8)
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_config(text: str, name: str = "example.py") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write_config
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_of_the_project_loads(path):
+    config = load_config(path, {"model.detector.num_samples": 3})
+    assert config.model.detector.num_samples == 3
+    assert config.train_dataloader.dataset.split == "train"
+
+
+def test_there_are_configs():
+    assert CONFIGS
+
+
+def test_without_options_a_config_is_what_the_file_says(write):
+    config = load_config(write(EXAMPLE))
+    assert config.model.backbone.depth == 18
+    assert config.train_dataloader.batch_size == 8
+
+
+def test_imports_and_names_with_an_underscore_are_not_settings(write):
+    text = "import math\nfrom pathlib import Path\n_size = 3\nmodel = dict(size=_size)\n"
+    assert load_config(write(text)).model.size == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("train_dataloadr", "did you mean 'train_dataloader'"), ("zzz", "known are .*train_cfg")]
+)
+def test_an_unknown_top_level_key_is_an_error_with_a_suggestion(write, key, message):
+    with pytest.raises(ConfigError, match=rf"example\.py.*unknown key '{key}'; {message}"):
+        load_config(write(f"{EXAMPLE}\n{key} = 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("options", "read", "expected"),
+    [
+        ({"train_dataloader.batch_size": 2}, lambda c: c.train_dataloader.batch_size, 2),
+        ({"train_cfg.max_epochs": 2}, None, None),
+        ({"param_scheduler.1.eta_max": 5.0}, lambda c: [s.eta_max for s in c.param_scheduler], [1.0, 5.0]),
+        ({"param_scheduler.0.begins": [1, 2]}, lambda c: c.param_scheduler[0].begins, [1, 2]),
+        ({"model.backbone.width": 3}, lambda c: (c.model.backbone.depth, c.model.backbone.width), (18, 3)),
+        ({"model.backbone.strides": [1, 1]}, lambda c: c.model.backbone.strides, [1, 1]),
+        ({"load_from": "a.pth"}, lambda c: c.load_from, "a.pth"),
+    ],
+)
+def test_options_change_settings(write, options, read, expected):
+    if read is None:
+        with pytest.raises(ConfigError, match="train_cfg is None"):
+            load_config(write(EXAMPLE), options)
+    else:
+        assert read(load_config(write(EXAMPLE), options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("modl.backbone.depth", "unknown key 'modl'; did you mean 'model'"),
+        ("model.bakbone.depth", "model: unknown key 'bakbone'; did you mean 'backbone'"),
+        ("model.penalty.weight", "model.penalty is None, it has no 'weight'"),
+        ("model.backbone.depth.more", "depth is 18, it has no 'more'"),
+        ("model.backbone.strides.0", r"strides is \(1, 2\), it has no '0'"),
+        ("param_scheduler.2.eta_max", "param_scheduler has 2 items, numbered from 0"),
+        ("param_scheduler.first.eta_max", "param_scheduler has 2 items, numbered from 0"),
+        ("param_scheduler.0.begins.1", "set the whole of param_scheduler.0.begins"),
+    ],
+)
+def test_a_misspelt_option_is_an_error_that_names_it(write, option, message):
+    with pytest.raises(ConfigError, match=rf"--cfg-options {option}: .*{message}"):
+        load_config(write(EXAMPLE), {option: 1})
+
+
+def test_options_that_contradict_each_other_are_an_error(write):
+    with pytest.raises(ConfigError, match=r"model\.backbone, model\.backbone\.depth"):
+        load_config(write(EXAMPLE), {"model.backbone": 3, "model.backbone.depth": 4})
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path):
+    for path in (tmp_path / "none.py", tmp_path):
+        with pytest.raises(ConfigError, match=f"there is no config {path}"):
+            load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = dict(", "SyntaxError"),
+        ("model = dict(size=_size)", "NameError"),
+        ("from mmengine.config import read_base\nwith read_base():\n    from .none import *", "none"),
+        ("model = dict()\nmodel['detector'].update(size=1)", "KeyError.*detector"),
+        ("train_cfg = dict(max_epochs=int('twelve'))", "ValueError.*twelve"),
+    ],
+)
+def test_a_broken_file_is_an_error_that_names_it(write, text, message):
+    with pytest.raises(ConfigError, match=rf"(?s)broken\.py cannot be read: .*{message}"):
+        load_config(write(text, "broken.py"))
+
+
+def test_a_file_that_is_not_a_config_is_an_error(write):
+    with pytest.raises(ConfigError, match=r"config\.txt cannot be read"):
+        load_config(write(EXAMPLE, "config.txt"))
