@@ -35,7 +35,7 @@ def input_gradient(
         tubelet: xyxy pixels of the clip, on each of its frames.
         label: the class whose logit is differentiated.
     """
-    training = detector.training
+    modes = [(module, module.training) for module in detector.modules()]
     detector.eval()
     device = next(detector.parameters()).device
     try:
@@ -45,7 +45,8 @@ def input_gradient(
             logits = detector.class_logits(clips, tubelet[None].float().to(device), index)
             (gradient,) = torch.autograd.grad(logits[0, label], clips)
     finally:
-        detector.train(training)
+        for module, training in modes:
+            module.training = training
     return gradient[0]
 
 
@@ -56,11 +57,13 @@ def gradient_tube(gradient: Float[Tensor, "C T H W"], actor_mask: Bool[Tensor, "
         gradient: d logit / d clip.
         actor_mask: True where a voxel is the actor's.
     """
+    tiny = torch.finfo(gradient.dtype).tiny
+    gradient = gradient / gradient.abs().max().clamp(min=tiny)  # squares of small values would be zero
     saliency = gradient.abs().sum(0)
     energy = gradient.square().sum(0)
-    total = energy.sum().clamp(min=torch.finfo(energy.dtype).tiny)
+    total = energy.sum().clamp(min=tiny)
     return GradientTube(
-        saliency=saliency / saliency.max().clamp(min=torch.finfo(saliency.dtype).tiny),
+        saliency=saliency / saliency.max().clamp(min=tiny),
         inside_share=float((energy * actor_mask).sum() / total),
         volume_share=float(actor_mask.float().mean()),
     )

@@ -53,7 +53,9 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
         raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
     weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise CheckpointError(f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training")
+        raise CheckpointError(
+            f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training"
+        )
     return checkpoint
 
 
@@ -136,11 +138,15 @@ class PlainCheckpointHook(Hook):
                 }
                 for name, buffer in hub["log_scalars"].items()
             },
-            "runtime_info": {k: v for k, v in hub["runtime_info"].items() if isinstance(v, int | float | str | bool)},
+            "runtime_info": {
+                key: value
+                for key, value in _plain(hub["runtime_info"]).items()
+                if isinstance(value, int | float | str | bool)
+            },
             "resumed_keys": dict(hub["resumed_keys"]),
         }
         for key in checkpoint.keys() - {"state_dict"}:
-            checkpoint[key] = _without_numpy(checkpoint[key])
+            checkpoint[key] = _plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model, and build mmengine's objects again."""
@@ -155,10 +161,13 @@ class PlainCheckpointHook(Hook):
             }
 
 
-def _without_numpy(value: Any) -> Any:
-    """Return nested containers with NumPy's scalars as Python's, which need no code to be loaded."""
+def _plain(value: Any) -> Any:
+    """Return nested containers with NumPy's scalars as Python's, and without functions.
+
+    Schedulers of mmengine keep functions among their state, which they have anyway when they are built.
+    """
     if isinstance(value, Mapping):
-        return {key: _without_numpy(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items() if not callable(item)}
     if isinstance(value, list | tuple):
-        return type(value)(_without_numpy(item) for item in value)
+        return type(value)(_plain(item) for item in value)
     return value.item() if isinstance(value, np.generic) else value

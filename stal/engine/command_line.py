@@ -1,6 +1,7 @@
 """What the tools share: their common flags, and errors that people can read."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 
@@ -41,7 +42,9 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except StalError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # One that comes from a loader's worker carries the worker's traceback, with the message at its end.
+        message = re.split(r"^stal\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,7 +1,7 @@
 """The model that mmengine's runners train and test: preprocessor, tube detector, gradient penalty."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from stal.data.proposals import ProposalFile
 from stal.data.transforms import to_video_boxes
 from stal.engine.preprocessor import ClipPreprocessor, PreparedBatch
 from stal.errors import ConfigError
@@ -41,8 +42,8 @@ class DetectionModel(BaseModel):
         detector: the network.
         data_preprocessor: makes batches of clips, and mixes them in training.
         penalty: gradient penalty on the logits of the actors' own classes; None for none.
-        proposals: where proposals come from: the detector's own (`network`) or the annotation (`ground_truth`), which
-            says how well actions are told apart if every actor is found.
+        proposals: where proposals come from: the detector's own (`network`), the annotation (`ground_truth`), which
+            says how well actions are told apart if every actor is found, or a detections file (`*.npz`).
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class DetectionModel(BaseModel):
         detector: TubeDetector,
         data_preprocessor: ClipPreprocessor,
         penalty: GradientPenalty | None = None,
-        proposals: Literal["network", "ground_truth"] = "network",
+        proposals: str = "network",
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         if penalty is not None and detector.backbone.norm == "batch":
@@ -58,18 +59,19 @@ class DetectionModel(BaseModel):
                 "model.penalty: with norm='batch' a clip's gradient reaches the other clips of its batch; use "
                 "norm='group' or norm='frozen_batch' in model.detector.backbone"
             )
-        if proposals not in ("network", "ground_truth"):
-            raise ConfigError(f"model.proposals = {proposals!r} is not known: use 'network' or 'ground_truth'")
+        if proposals not in ("network", "ground_truth") and not proposals.endswith(".npz"):
+            raise ConfigError(f"model.proposals = {proposals!r} is neither 'network', 'ground_truth' nor an .npz file")
         self.detector = detector
         self.penalty = penalty
         self.proposals = proposals
+        self.proposal_file = ProposalFile(proposals) if proposals.endswith(".npz") else None
 
     def forward(self, inputs: PreparedBatch, mode: str = "tensor") -> Any:
         """Return losses (`mode='loss'`), results per clip (`'predict'`) or features (`'tensor'`)."""
         if mode == "loss":
-            return self._loss(inputs.batch)
+            return self._loss(inputs)
         if mode == "predict":
-            tubelets = self.detector.predict(inputs.batch.clips, self._given_proposals(inputs.batch))
+            tubelets = self.detector.predict(inputs.batch.clips, self._given_proposals(inputs))
             return [clip_result(t, clip) for t, clip in zip(tubelets, inputs.clips, strict=True)]
         return self.detector.backbone(inputs.batch.clips)
 
@@ -77,19 +79,24 @@ class DetectionModel(BaseModel):
         """Hand a batch to `forward` as it is: mmengine would take it apart."""
         return self(data, mode=mode)
 
-    def _given_proposals(self, batch: ClipBatch) -> list[Tensor] | None:
+    def _given_proposals(self, inputs: PreparedBatch) -> list[Tensor] | None:
+        """Return the keyframe boxes that replace the detector's own proposals; None for its own."""
+        batch = inputs.batch
         if self.proposals == "network":
             return None
+        if self.proposal_file is not None:
+            return [self.proposal_file.keyframe_boxes(clip).to(batch.clips.device) for clip in inputs.clips]
         keyframe = batch.clips.shape[2] // 2
         return [boxes[valid[:, keyframe], keyframe] for boxes, valid in zip(batch.boxes, batch.valid, strict=True)]
 
-    def _loss(self, batch: ClipBatch) -> dict[str, Tensor]:
+    def _loss(self, inputs: PreparedBatch) -> dict[str, Tensor]:
+        batch = inputs.batch
         step = MessageHub.get_current_instance().get_info("iter", 0)
         penalty = self.penalty if self.penalty is not None and self.penalty.is_due(step) else None
         if penalty is not None:
             # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
             batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
-        output = self.detector.loss(batch, self._given_proposals(batch))
+        output = self.detector.loss(batch, self._given_proposals(inputs))
         losses = dict(output.losses)
         if penalty is not None:
             losses.update(penalty(output.actor_logits, batch.clips, actor_masks(batch), output.clip_index))

@@ -1,6 +1,5 @@
 """From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,7 @@ def _init_processes(launcher: str) -> None:
         raise ConfigError(f"--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch")
 
 
-def _refuse_static_graph(config: Mapping[str, Any]) -> None:
+def _refuse_static_graph(config: Config) -> None:
     """Refuse the one DDP setting that gives a wrong gradient with a penalty, silently."""
     if (config.get("model_wrapper_cfg") or {}).get("static_graph") and config["model"].get("penalty"):
         raise ConfigError("model_wrapper_cfg.static_graph = True gives wrong gradients with model.penalty: remove it")

@@ -1,14 +1,18 @@
 """SlowFast (Feichtenhofer et al. 2019, arXiv 1812.03982), built by pytorchvideo, as features for detection."""
 
+import warnings
 from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from pytorchvideo.models.slowfast import create_slowfast
 from torch import Tensor, nn
 
 from stal.errors import ConfigError, ShapeError
+
+with warnings.catch_warnings():  # it scripts a function of its own when imported, which torch has deprecated
+    warnings.simplefilter("ignore", FutureWarning)
+    from pytorchvideo.models.slowfast import create_slowfast
 
 NormKind = Literal["batch", "frozen_batch", "group"]
 

@@ -61,7 +61,8 @@ def draw_boxes(
     drawn = frames.copy()
     for frame, (x1, y1, x2, y2) in zip(drawn, boxes, strict=True):
         if x2 > x1 and y2 > y1:
-            corners = (round(x1), round(y1)), (round(x2) - 1, round(y2) - 1)
+            left, top = round(x1), round(y1)
+            corners = (left, top), (max(round(x2) - 1, left), max(round(y2) - 1, top))
             cv2.rectangle(frame, *corners, color=colour, thickness=thickness)
     return drawn
 

@@ -1,0 +1,201 @@
+"""The command lines, on a tiny generated data set: train, resume, test, look; and what they say to bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+import torch
+
+from stal.data.scenes import generate
+from stal.engine.command_line import run
+from stal.engine.entry import test as run_test
+from stal.engine.entry import train as run_train
+from stal.engine.gradients import draw_gradient_tubes
+
+ROOT = Path(__file__).parents[1]
+CONFIG = str(ROOT / "configs" / "scenes_batchmix_pgg.py")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    generate(folder, 8, splits=("train", "iid"), width=96, height=72)
+    return folder
+
+
+def options(scenes: Path, **changes) -> dict:
+    """Settings that make the config as small as it gets."""
+    small = {
+        "data.path": str(scenes / "annotations.json"),
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.batch_size": 4,
+        "test_dataloader.num_workers": 0,
+        "train_dataloader.dataset.num_frames_clip": 8,
+        "test_dataloader.dataset.num_frames_clip": 8,
+        "train_dataloader.dataset.transform.size": (48, 64),
+        "test_dataloader.dataset.transform.size": (48, 64),
+        "model.detector.backbone.width": 8,
+        "model.detector.num_samples": 4,
+        "train_cfg.max_epochs": 1,
+        "param_scheduler.0.total_steps": 2,
+    }
+    return {**small, **changes}
+
+
+def as_flags(settings: dict) -> list[str]:
+    return [f"{key}={value}".replace(" ", "") for key, value in settings.items()]
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(scenes, tmp_path_factory) -> Path:
+    """The work directory of one epoch by the command line, and of a second one that resumes it."""
+    work_dir = tmp_path_factory.mktemp("work_dir")
+    flags = ["--work-dir", str(work_dir), "--cfg-options", *as_flags(options(scenes))]
+    done = tool("train", CONFIG, *flags)
+    assert done.returncode == 0, done.stderr
+    run_train(CONFIG, work_dir=str(work_dir), resume=True, options=options(scenes, **{"train_cfg.max_epochs": 2}))
+    return work_dir
+
+
+@pytest.mark.slow
+def test_training_resumes_where_it_stopped(trained):
+    (scalars, more) = sorted(trained.glob("*/vis_data/scalars.json"))
+    assert (trained / "epoch_2.pth").is_file()
+    assert torch.load(trained / "epoch_2.pth", weights_only=True)["meta"]["iter"] == 4
+    assert {json.loads(line)["epoch"] for line in scalars.read_text().splitlines()} <= {1}
+    assert {json.loads(line)["epoch"] for line in more.read_text().splitlines()} <= {2}
+
+
+@pytest.mark.slow
+def test_a_test_writes_metrics_and_a_dump(trained, scenes, tmp_path):
+    flags = ["--work-dir", str(tmp_path), "--dump", str(tmp_path / "detections.npz")]
+    done = tool("test", CONFIG, str(trained), *flags, "--cfg-options", *as_flags(options(scenes)))
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    names = ["frame_mAP@0.5", "video_mAP@0.2", "video_mAP@0.5", "video_mAP@0.75", "video_mAP@0.5:0.95"]
+    assert set(names) <= set(metrics)
+    assert metrics["num_videos"] == 4
+    assert metrics["protocol"]["name"] == "voc"
+    assert len(metrics["per_class"]) == 9
+    assert (tmp_path / "detections.npz").is_file()
+    assert "frame_mAP@0.5" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("from_file", [False, True])
+def test_gradient_tubes_are_drawn_for_the_data_set_and_for_any_video(trained, scenes, tmp_path, from_file):
+    video = str(scenes / "videos" / "iid" / "00001.mp4") if from_file else None
+    # an untrained network's scores are low
+    settings = options(scenes, **{"model.detector.min_score": 1e-6})
+    path = draw_gradient_tubes(CONFIG, str(trained), video=video, index=1, out=str(tmp_path), options=settings)
+    with av.open(str(path)) as drawn, av.open(str(scenes / "videos" / "iid" / "00001.mp4")) as source:
+        assert len(list(drawn.decode(video=0))) == len(list(source.decode(video=0)))
+    assert path.with_suffix(".png").is_file()
+    for window in json.loads(path.with_suffix(".json").read_text())["windows"]:
+        assert 0 <= window["gradient_energy_in_box"] <= 1
+        assert 0 < window["box_share_of_clip"] < 1
+
+
+def broken(scenes: Path, folder: Path, what: str) -> Path:
+    """Copy the data set with one thing wrong, and return its annotations."""
+    annotations = json.loads((scenes / "annotations.json").read_text())
+    for video in annotations["videos"]:
+        video["path"] = str(scenes / video["path"])
+        video["masks"] = None
+    first = next(video for video in annotations["videos"] if video["split"] == "train")
+    annotations["videos"] = [first, *(video for video in annotations["videos"] if video["split"] == "iid")]
+    source, copy = Path(first["path"]), folder / "copy.mp4"
+    if what == "missing":
+        first["path"] = str(folder / "nowhere.mp4")
+    elif what == "zero bytes":
+        copy.touch()
+        first["path"] = str(copy)
+    elif what == "truncated":
+        copy.write_bytes(source.read_bytes()[:-3000])
+        first["path"] = str(copy)
+    elif what == "beyond the end":
+        first["num_frames"] += 20
+        tube = first["tubes"][0]
+        tube["frames"][-1][1] += 20
+        tube["boxes"] += [tube["boxes"][-1]] * 20
+    elif what == "unknown class":
+        first["tubes"][0]["label"] = "juggle"
+    (folder / "annotations.json").write_text(json.dumps(annotations))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("missing", ["nowhere.mp4"]),
+        ("zero bytes", ["copy.mp4"]),
+        ("truncated", ["copy.mp4"]),
+        ("beyond the end", ["00000.mp4", "frames"]),
+        ("unknown class", ["annotations.json", "juggle", "wave"]),
+    ],
+)
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_broken_data_end_training_with_one_readable_error(scenes, tmp_path, capsys, what, said, num_workers):
+    folder = broken(scenes, tmp_path, what)
+    changes = {"train_dataloader.num_workers": num_workers, "train_dataloader.batch_size": 1}
+    settings = options(folder, **changes)
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: run_train(CONFIG, work_dir=str(tmp_path / "work"), options=settings))
+    assert stopped.value.code == 1
+    message = capsys.readouterr().err.split("error: ")[-1]
+    assert all(part in message for part in said)
+    assert "Traceback" not in message
+
+
+def test_a_misspelt_key_is_an_error_with_a_suggestion(tmp_path):
+    config = tmp_path / "typo.py"
+    config.write_text((ROOT / "configs" / "_base_" / "scenes.py").read_text() + "\ntrain_dataloadr = dict()\n")
+    done = tool("train", str(config))
+    assert done.returncode == 1
+    assert "train_dataloadr" in done.stderr
+    assert "did you mean 'train_dataloader'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_data_are_said_before_anything_heavy_is_imported():
+    command = [sys.executable, "-X", "importtime", "tools/train.py", "configs/ucf24_batchmix_pgg.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    error = done.stderr[done.stderr.index("error: ") :]
+    assert done.returncode == 1
+    assert "data/ucf24" in error
+    assert "data/README.md" in error
+    assert "pytorchvideo" not in done.stderr
+    assert "torchvision" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.detector.backbone.width": 16}, "of another shape"),
+        ({"model.detector.regressor.channels": 32}, "of another shape"),
+        ({"model.detector.backbone.depth": 50}, "missing"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(trained, scenes, tmp_path, capsys, changes, said):
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: run_test(CONFIG, str(trained), work_dir=str(tmp_path), options=options(scenes, **changes)))
+    assert stopped.value.code == 1
+    message = capsys.readouterr().err.split("error: ")[-1]
+    assert "epoch_2.pth is of another model" in message
+    assert said in message
+
+
+def test_every_tool_explains_itself():
+    for name in ("train", "test", "visualize_gradients", "make_scenes"):
+        done = tool(name, "--help")
+        assert done.returncode == 0
+        assert "example" in done.stdout.lower()
