@@ -83,6 +83,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
     Raises:
         CheckpointError: the file cannot be used, or is of another model.
     """
+    path = find_checkpoint(path)
     state_dict = read_checkpoint(path)["state_dict"]
     check_weights(model, state_dict, str(path))
     model.load_state_dict(state_dict)

@@ -142,11 +142,11 @@ def _window_tube(model: DetectionModel, clip: Clip, tubelets: Tubelets, label: i
 
 
 def _draw(frames: np.ndarray, tubes: Sequence[WindowTube | None], action: str) -> np.ndarray:
-    """Return the video beside its gradient tubes, with boxes and a caption."""
+    """Return the video above its gradient tubes, with boxes and a caption."""
     num_frames, _, width, _ = frames.shape
     heat = np.zeros((num_frames, *_clip_size(tubes)), np.float32)
     boxes = np.zeros((num_frames, 4), np.float32)
-    captions = [["no detection here", ""]] * num_frames
+    captions = [["no detection here", "", ""]] * num_frames
     for tube in tubes:
         if tube is None:
             continue
@@ -155,16 +155,16 @@ def _draw(frames: np.ndarray, tubes: Sequence[WindowTube | None], action: str) -
         scale, shift = tube.clip.to_video[:2].repeat(2), tube.clip.to_video[2:].repeat(2)
         boxes[indices] = (tube.boxes * scale + shift).numpy()[first]
         text = [
-            f"{action} {tube.score:.2f}  |d logit / d clip|, largest value of each clip = 1",
-            f"gradient energy in the box {tube.tube.inside_share:.0%}, the box's share of the clip "
-            f"{tube.tube.volume_share:.0%}",
+            f"{action} {tube.score:.2f}",
+            "|d logit / d clip|, maximum of each clip = 1",
+            f"energy in box {tube.tube.inside_share:.0%}, box {tube.tube.volume_share:.0%} of clip",
         ]
         for frame in indices:
             captions[frame] = text
     factor = max(1, -(-_MIN_WIDTH // width))
     frames, boxes = enlarge(frames, factor), boxes * factor
-    sides = [draw_boxes(side, boxes, colour(0), thickness=2) for side in (frames, draw_heat(frames, heat))]
-    joined = np.concatenate(sides, axis=2)
+    rows = [draw_boxes(row, boxes, colour(0), thickness=2) for row in (frames, draw_heat(frames, heat))]
+    joined = np.concatenate(rows, axis=1)
     return np.concatenate([draw_caption(joined[t : t + 1], captions[t]) for t in range(num_frames)])
 
 

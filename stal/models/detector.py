@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
 from stal.models.backbone import PathwayFeatures, SlowFast
 from stal.models.proposals import KeyframeProposals
-from stal.models.roi_head import TubeletClassifier, TubeletRegressor, decode_boxes, encode_boxes
+from stal.models.roi_head import RegressionStep, TubeletClassifier, TubeletRegressor, encode_boxes
 from stal.ops.tubelets import clip_boxes, fill_frames, nms_per_class, tubelet_iou
 from stal.structures import ClipBatch
 
@@ -124,14 +124,18 @@ class TubeDetector(nn.Module):
         matched = (sample_actor + first_actor[sample_clip])[shows_actor]
 
         cuboids = torch.cat([s.boxes for s in samples])[:, None].expand(-1, num_frames, -1)
-        deltas, presence = self._regress(features, cuboids, sample_clip)
+        steps = self._regress(features, cuboids, sample_clip)
         actor_tubelets, actor_valid = torch.cat(actors), torch.cat(list(batch.valid))
-        losses["loss_box"] = box_loss(
-            deltas[shows_actor], encode_boxes(actor_tubelets[matched], cuboids[shows_actor]), actor_valid[matched]
-        )
-        losses["loss_presence"] = presence_loss(presence[shows_actor], actor_valid[matched])
+        targets, valid = actor_tubelets[matched], actor_valid[matched]
+        losses["loss_box"] = torch.stack(
+            [
+                box_loss(step.deltas[shows_actor], encode_boxes(targets, step.anchors[shows_actor]), valid)
+                for step in steps
+            ]
+        ).sum()
+        losses["loss_presence"] = torch.stack([presence_loss(s.presence[shows_actor], valid) for s in steps]).sum()
+        tubelets = clip_boxes(steps[-1].tubelets, height, width)
 
-        tubelets = clip_boxes(decode_boxes(deltas.detach(), cuboids), height, width)
         labels = torch.cat(list(batch.labels))
         sample_labels = torch.full_like(sample_actor, -1)
         sample_labels[shows_actor] = labels[matched]
@@ -155,11 +159,11 @@ class TubeDetector(nn.Module):
             proposals, _ = self.proposals(features, (height, width))
         clip_index = _clip_index(proposals)
         cuboids = torch.cat(proposals)[:, None].expand(-1, num_frames, -1)
-        deltas, presence_logits = self._regress(features, cuboids, clip_index)
-        boxes = clip_boxes(decode_boxes(deltas, cuboids), height, width)
+        last = self._regress(features, cuboids, clip_index)[-1]
+        boxes = clip_boxes(last.tubelets, height, width)
         scores = self._classify(features, boxes, clip_index).sigmoid()
         return [
-            self._suppress(Tubelets(boxes[own], scores[own], presence_logits[own].sigmoid()))
+            self._suppress(Tubelets(boxes[own], scores[own], last.presence[own].sigmoid()))
             for own in (clip_index == clip for clip in range(len(clips)))
         ]
 
@@ -169,12 +173,8 @@ class TubeDetector(nn.Module):
         """Return the class logits of given tubelets, differentiable with respect to `clips`."""
         return self._classify(self.backbone(clips), tubelets, clip_index)
 
-    def _regress(
-        self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor
-    ) -> tuple[Float32[Tensor, "R T 4"], Float32[Tensor, "R T"]]:
-        scale = 1 / self.backbone.spatial_stride
-        deltas, presence = self.regressor(features, cuboids, clip_index, scale)
-        return deltas.float(), presence.float()
+    def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor) -> list[RegressionStep]:
+        return self.regressor(features, cuboids, clip_index, 1 / self.backbone.spatial_stride)
 
     def _classify(self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor) -> Float32[Tensor, "R K"]:
         slow_frames = self.backbone.slow_frames(features.fast.shape[2]).to(tubelets.device)

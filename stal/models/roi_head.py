@@ -1,6 +1,7 @@
 """The RoI head: from a tubelet's features to its class logits, and to a box on every one of its frames."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -27,31 +28,53 @@ def decode_boxes(deltas: Float[Tensor, "*N 4"], anchors: Float[Tensor, "*N 4"]) 
     deltas = deltas / deltas.new_tensor(_DELTA_SCALE)
     anchor_size = anchors[..., 2:] - anchors[..., :2]
     centre = (anchors[..., 2:] + anchors[..., :2]) / 2 + deltas[..., :2] * anchor_size
-    half = deltas[..., 2:].clamp(max=_MAX_LOG_SCALE).exp() * anchor_size / 2
+    half = deltas[..., 2:].clamp(-_MAX_LOG_SCALE, _MAX_LOG_SCALE).exp() * anchor_size / 2
     return torch.cat([centre - half, centre + half], dim=-1)
+
+
+class RegressionStep(NamedTuple):
+    """What one step of the regressor says of R tubelets.
+
+    Attributes:
+        anchors: (R, T, 4) the tubelets that it started from, xyxy pixels of the clip.
+        deltas: (R, T, 4) where the actor is, relative to them; see `encode_boxes`.
+        presence: (R, T) logits of the actor acting on a frame.
+    """
+
+    anchors: Float[Tensor, "R T 4"]
+    deltas: Float[Tensor, "R T 4"]
+    presence: Float[Tensor, "R T"]
+
+    @property
+    def tubelets(self) -> Float[Tensor, "R T 4"]:
+        """The tubelets moved by the deltas; constants, as no gradient goes through boxes."""
+        return decode_boxes(self.deltas.detach(), self.anchors)
 
 
 class TubeletRegressor(nn.Module):
     """Say for every frame of a tubelet where its actor is, and whether it acts there.
 
-    The slow features are repeated over the frames that they stand for and joined to the fast ones.
+    It does so in steps, each with weights of its own and from the tubelets of the one before (Cai & Vasconcelos 2018,
+    Cascade R-CNN): the first sees a box that stands still, the next ones a tubelet that follows the actor. The slow
+    features are repeated over the frames that they stand for and joined to the fast ones.
 
     Args:
         in_channels: channels of the slow and the fast features together.
-        channels: channels after the reduction, and of the hidden layer.
+        channels: channels after the reduction, and of the hidden layers.
         bins: RoIAlign's output is bins x bins.
+        num_steps: number of steps.
     """
 
-    def __init__(self, *, in_channels: int, channels: int = 256, bins: int = 7) -> None:
+    def __init__(self, *, in_channels: int, channels: int = 256, bins: int = 7, num_steps: int = 2) -> None:
         super().__init__()
         self.bins = bins
         self.reduce = nn.Sequential(nn.Conv3d(in_channels, channels, 1), nn.ReLU())
-        self.hidden = nn.Sequential(nn.Linear(channels * bins * bins, channels), nn.ReLU())
-        self.deltas = nn.Linear(channels, 4)
-        self.presence = nn.Linear(channels, 1)
-        for layer in (self.deltas, self.presence):
-            nn.init.normal_(layer.weight, std=0.001)
-            nn.init.zeros_(layer.bias)
+        self.steps = nn.ModuleList()
+        for _ in range(num_steps):
+            output = nn.Linear(channels, 5)
+            nn.init.normal_(output.weight, std=0.001)
+            nn.init.zeros_(output.bias)
+            self.steps.append(nn.Sequential(nn.Linear(channels * bins * bins, channels), nn.ReLU(), output))
 
     def forward(
         self,
@@ -59,14 +82,18 @@ class TubeletRegressor(nn.Module):
         tubelets: Float[Tensor, "R T 4"],
         batch_index: Int64[Tensor, "R"],
         spatial_scale: float,
-    ) -> tuple[Float[Tensor, "R T 4"], Float[Tensor, "R T"]]:
-        """Return the deltas (`encode_boxes`) from `tubelets` and the presence logits, on every frame."""
+    ) -> list[RegressionStep]:
+        """Return the steps, the first of which starts from `tubelets`; the last one's tubelets are the result."""
         slow, fast = features
         slow = slow.repeat_interleave(fast.shape[2] // slow.shape[2], dim=2)
         joined = self.reduce(torch.cat([slow, fast], dim=1))
-        pooled = tube_roi_align(joined, tubelets, batch_index, (self.bins, self.bins), spatial_scale=spatial_scale)
-        hidden = self.hidden(pooled.transpose(1, 2).flatten(2))
-        return self.deltas(hidden), self.presence(hidden).squeeze(-1)
+        steps = []
+        for layers in self.steps:
+            pooled = tube_roi_align(joined, tubelets, batch_index, (self.bins, self.bins), spatial_scale=spatial_scale)
+            output = layers(pooled.transpose(1, 2).flatten(2)).float()
+            steps.append(RegressionStep(tubelets, output[..., :4], output[..., 4]))
+            tubelets = steps[-1].tubelets
+        return steps
 
 
 class TubeletClassifier(nn.Module):
