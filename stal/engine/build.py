@@ -25,7 +25,7 @@ def build(config: Any, where: str = "config") -> Any:
         arguments = {key: build(value, f"{where}.{key}") for key, value in config.items() if key != "type"}
         if "type" not in config:
             return arguments
-        return _call(config["type"], arguments, where)
+        return call(config["type"], arguments, where)
     if isinstance(config, list | tuple):
         return type(config)(build(value, f"{where}[{i}]") for i, value in enumerate(config))
     return config
@@ -44,8 +44,8 @@ def build_annotations(config: Config, loader: str) -> Annotations:
     return annotations.of_split(split)
 
 
-def _call(type_: Any, arguments: dict[str, Any], where: str) -> Any:
-    """Return `type_(**arguments)`, with a wrong argument named before the call."""
+def call(type_: Any, arguments: dict[str, Any], where: str) -> Any:
+    """Return `type_(**arguments)`; a wrong argument is a ConfigError that says what is accepted."""
     is_path = isinstance(type_, str) and all(part.isidentifier() for part in type_.split("."))
     target = get_object_from_string(type_) if is_path else type_
     if not callable(target):

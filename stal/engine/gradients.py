@@ -124,7 +124,7 @@ def _own_video(path: str, checkpoint: str) -> Annotations:
 
 
 def _predict(model: DetectionModel, clip: Clip) -> Tubelets:
-    batch = model.data_preprocessor([clip], False).batch
+    batch = model.data_preprocessor.prepare([clip]).batch
     (tubelets,) = model.detector.predict(batch.clips)
     return tubelets
 
@@ -135,7 +135,7 @@ def _window_tube(model: DetectionModel, clip: Clip, tubelets: Tubelets, label: i
         return None
     row = int(tubelets.class_scores[:, label].argmax())
     boxes = tubelets.boxes[row]
-    normalized = model.data_preprocessor([clip], False).batch.clips[0]
+    normalized = model.data_preprocessor.prepare([clip]).batch.clips[0]
     gradient = input_gradient(model.detector, normalized, boxes, label)
     mask = box_masks(boxes, *clip.frames.shape[-2:])
     return WindowTube(clip, boxes.cpu(), float(tubelets.class_scores[row, label]), gradient_tube(gradient, mask))

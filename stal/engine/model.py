@@ -75,10 +75,6 @@ class DetectionModel(BaseModel):
             return [clip_result(t, clip) for t, clip in zip(tubelets, inputs.clips, strict=True)]
         return self.detector.backbone(inputs.batch.clips)
 
-    def _run_forward(self, data: PreparedBatch, mode: str) -> Any:
-        """Hand a batch to `forward` as it is: mmengine would take it apart."""
-        return self(data, mode=mode)
-
     def _given_proposals(self, inputs: PreparedBatch) -> list[Tensor] | None:
         """Return the keyframe boxes that replace the detector's own proposals; None for its own."""
         batch = inputs.batch

@@ -57,7 +57,11 @@ class ClipPreprocessor(BaseDataPreprocessor):
         self.seed = torch.initial_seed() if seed is None else seed
         self._batch_number: int | None = None  # of the next batch, once training has begun
 
-    def forward(self, data: Sequence[Clip], training: bool = False) -> PreparedBatch:
+    def forward(self, data: Sequence[Clip], training: bool = False) -> dict[str, PreparedBatch]:
+        """Return the arguments of the model's `forward`, as mmengine hands them on."""
+        return {"inputs": self.prepare(data, training)}
+
+    def prepare(self, data: Sequence[Clip], training: bool = False) -> PreparedBatch:
         """Return the batch of these clips."""
         batch = ClipBatch.from_clips(data).to(self.device)
         if training:

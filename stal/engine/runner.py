@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from stal.data.clips import ClipDataset, EpochSampler, collate_clips
-from stal.engine.build import build
+from stal.engine.build import build, call
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
 from stal.errors import ConfigError
@@ -24,16 +24,20 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     settings = build(config[loader], loader)
     training = loader == "train_dataloader"
     arguments = {key: value for key, value in settings.pop("dataset").items() if key != "split"}
-    dataset = ClipDataset(annotations, training=training, seed=seed, **arguments)
-    return DataLoader(
-        dataset,
-        sampler=EpochSampler(dataset, seed) if training else DefaultSampler(dataset, shuffle=False),
-        collate_fn=collate_clips,
-        worker_init_fn=_init_worker,
-        persistent_workers=settings.get("num_workers", 0) > 0,
-        drop_last=training,
-        **settings,
-    )
+    arguments |= {"annotations": annotations, "training": training, "seed": seed}
+    dataset = call(ClipDataset, arguments, f"{loader}.dataset")
+    batch_size = settings.get("batch_size", 1)
+    if training and len(dataset) < batch_size:
+        raise ConfigError(f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips: lower it")
+    settings |= {
+        "dataset": dataset,
+        "sampler": EpochSampler(dataset, seed) if training else DefaultSampler(dataset, shuffle=False),
+        "collate_fn": collate_clips,
+        "worker_init_fn": _init_worker,
+        "persistent_workers": settings.get("num_workers", 0) > 0,
+        "drop_last": training,
+    }
+    return call(DataLoader, settings, loader)
 
 
 def build_model(config: Config) -> DetectionModel:
@@ -54,7 +58,7 @@ def build_train_runner(
     """
     seed = _seed(config)
     _refuse_static_graph(config)
-    _init_processes(launcher)
+    _init_processes(config, launcher)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
     return Runner(
         model=build_model(config),
@@ -80,7 +84,7 @@ def build_test_runner(
         dump: .npz to write detections and tubes to.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
-    _init_processes(launcher)
+    _init_processes(config, launcher)
     metrics = TubeMetrics(annotations, linking=config.get("linking"), out=out, dump=dump)
     return Runner(
         model=build_model(config),
@@ -118,7 +122,7 @@ def _init_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _init_processes(launcher: str) -> None:
+def _init_processes(config: Config, launcher: str) -> None:
     """Join the process group: mmengine's own way needs a GPU."""
     if launcher == "none" or is_distributed():
         return
@@ -126,6 +130,8 @@ def _init_processes(launcher: str) -> None:
         init_dist(launcher, backend="nccl")
     elif launcher == "pytorch":
         torch.distributed.init_process_group("gloo")
+        # mmengine's default wrapper names a GPU
+        config.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel", "device_ids": None})
     else:
         raise ConfigError(f"--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch")
 

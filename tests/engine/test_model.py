@@ -72,7 +72,7 @@ CLIPS = [clip([[4.0, 8.0, 20.0, 24.0], [24.0, 4.0, 40.0, 30.0]]), clip([[10.0, 2
 
 
 def train_losses(model: DetectionModel, clips: list[Clip]) -> dict[str, torch.Tensor]:
-    return model.train()(model.data_preprocessor(clips, True), mode="loss")
+    return model.train()(model.data_preprocessor.prepare(clips, True), mode="loss")
 
 
 @pytest.fixture(autouse=True)
@@ -200,5 +200,5 @@ def test_a_test_step_gives_results_in_pixels_of_the_video():
 
 
 def test_features_are_those_of_the_backbone():
-    slow, fast = small_model().eval()(small_model().data_preprocessor(CLIPS, False))
+    slow, fast = small_model().eval()(small_model().data_preprocessor.prepare(CLIPS, False))
     assert (slow.shape[2], fast.shape[2]) == (FRAMES // 4, FRAMES)

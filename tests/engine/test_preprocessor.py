@@ -33,7 +33,7 @@ CLIPS = [clip(10, [[0.0, 0.0, 2.0, 2.0]]), clip(200, [[4.0, 2.0, 8.0, 6.0], [0.0
 
 def test_each_channel_gets_zero_mean_and_unit_variance():
     preprocessor = ClipPreprocessor(mean=(0.0, 10.0, 20.0), std=(1.0, 2.0, 5.0))
-    normalized = preprocessor(CLIPS[:1]).batch.clips
+    normalized = preprocessor.prepare(CLIPS[:1]).batch.clips
     assert normalized.dtype == torch.float32
     assert normalized[0, :, 1, 3, 4].tolist() == [10.0, 0.0, -2.0]
 
@@ -78,7 +78,7 @@ def message_hub(tmp_path) -> MessageHub:
 
 
 def drawn(preprocessor: ClipPreprocessor, num_batches: int = 6) -> list[torch.Tensor]:
-    return [preprocessor(CLIPS, training=True).batch.provenance for _ in range(num_batches)]
+    return [preprocessor.prepare(CLIPS, training=True).batch.provenance for _ in range(num_batches)]
 
 
 def assert_all_equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> None:
