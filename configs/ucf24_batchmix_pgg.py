@@ -18,5 +18,5 @@ with read_base():
 
 model.update(
     data_preprocessor=dict(mixer=dict(type=BatchMix, probability=0.5, mask="box")),
-    penalty=dict(type=GradientPenalty, weight=0.05),
+    penalty=dict(type=GradientPenalty, weight=1e-4),
 )

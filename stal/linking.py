@@ -33,6 +33,7 @@ def merge_tubelets(
     On every frame and for every class, greedy suppression groups the boxes around the surest ones. A group becomes one
     detection: its box is the mean of its boxes, weighted by score; its score is the sum of the best score from each
     window over the number of windows that cover the frame, so that an actor that one window alone sees scores lower.
+    Boxes without area, as tubelets have that leave the image and are cut to it, are no detections.
 
     Args:
         windows: for each window its frames, strictly increasing; the boxes of its tubelets on these frames, xyxy
@@ -62,24 +63,32 @@ def merge_tubelets(
     scores = np.concatenate([scores.reshape(-1, scores.shape[2]) for _, _, scores in windows]).astype(np.float64)
     window = np.repeat(np.arange(len(windows)), [scores.shape[0] * scores.shape[1] for _, _, scores in windows])
 
+    seen = ~_without_area(boxes)
     parts = []
     for label, of_class in enumerate(scores.T):
-        rows = np.flatnonzero(of_class >= min_score)
+        rows = np.flatnonzero(seen & (of_class >= min_score))
         weights = of_class[rows]
         centers, group = np.unique(suppressors(boxes[rows], weights, frames[rows], nms_iou), return_inverse=True)
         sums = np.stack([np.bincount(group, weights * side, len(centers)) for side in boxes[rows].T], axis=1)
         best_of_window = np.zeros((len(centers), len(windows)))
         np.maximum.at(best_of_window, (group, window[rows]), weights)
         frames_of_group = frames[rows[centers]]
+        means = (sums / np.bincount(group, weights, len(centers))[:, None]).astype(np.float32)
+        kept = ~_without_area(means)  # the mean of slivers may be rounded to nothing
         parts.append(
             Detections(
-                frames=frames_of_group,
-                boxes=(sums / np.bincount(group, weights, len(centers))[:, None]).astype(np.float32),
-                labels=np.full(len(centers), label),
-                scores=best_of_window.sum(axis=1) / num_windows_at[frames_of_group],
+                frames=frames_of_group[kept],
+                boxes=means[kept],
+                labels=np.full(kept.sum(), label),
+                scores=(best_of_window.sum(axis=1) / num_windows_at[frames_of_group])[kept],
             )
         )
     return Detections.concatenate(parts)
+
+
+def _without_area(boxes: Float32[np.ndarray, "N 4"]) -> Bool[np.ndarray, "N"]:
+    """Return which boxes have no width or no height; NaN counts as having both, so that it is not hidden."""
+    return (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
 
 
 def link_online(

@@ -54,6 +54,12 @@ def _check_boxes(boxes: np.ndarray, owner: str) -> None:
         )
 
 
+def _check_masks(masks: Tensor, shape: tuple[int, ...], owner: str) -> None:
+    """Raise unless silhouettes have `shape` and say True or False."""
+    if masks.shape != shape or masks.dtype != torch.bool:
+        raise ShapeError(f"{owner}: actor_masks {describe(masks)} must be bool{list(shape)}")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Tube(_ShapeRepr):
     """One actor doing one action: a box on every frame of `frames`.
@@ -265,9 +271,12 @@ class Clip(_ShapeRepr):
                 f"clip of {self.video_key}: boxes {tuple(self.boxes.shape)} and valid {tuple(self.valid.shape)} must "
                 f"be ({n}, {t}, 4) and ({n}, {t}) for {n} labels and {t} frames"
             )
-        if self.actor_masks is not None and self.actor_masks.shape != (n, t, h, w):
+        if self.actor_masks is not None:
+            _check_masks(self.actor_masks, (n, t, h, w), f"clip of {self.video_key}")
+        if self.frame_indices.shape != (t,) or self.to_video.shape != (4,):
             raise ShapeError(
-                f"clip of {self.video_key}: actor_masks {tuple(self.actor_masks.shape)} must be {(n, t, h, w)}"
+                f"clip of {self.video_key}: frame_indices {tuple(self.frame_indices.shape)} and to_video "
+                f"{tuple(self.to_video.shape)} must be ({t},) and (4,) for {t} frames"
             )
 
 
@@ -307,9 +316,11 @@ class ClipBatch(_ShapeRepr):
                     f"clip batch: clip {i} has {n} labels and {t} frames, but boxes {tuple(self.boxes[i].shape)} and "
                     f"valid {tuple(self.valid[i].shape)}"
                 )
-            if self.actor_masks is not None and self.actor_masks[i].shape != (n, t, h, w):
+            if self.actor_masks is not None:
+                _check_masks(self.actor_masks[i], (n, t, h, w), f"clip batch: clip {i}")
+            if self.sources is not None and self.sources[i].shape != (n,):
                 raise ShapeError(
-                    f"clip batch: clip {i}: actor_masks {tuple(self.actor_masks[i].shape)} != {(n, t, h, w)}"
+                    f"clip batch: clip {i} has {n} labels, but sources {tuple(self.sources[i].shape)}: one for each actor"
                 )
         if self.provenance is not None and self.provenance.shape != (b, t, h, w):
             raise ShapeError(f"clip batch: provenance {tuple(self.provenance.shape)} != {(b, t, h, w)}")
@@ -322,16 +333,19 @@ class ClipBatch(_ShapeRepr):
         """Stack clips of one size; silhouettes are kept if every clip that has actors has them."""
         sizes = {tuple(clip.frames.shape) for clip in clips}
         if len(sizes) != 1:
-            raise ShapeError(f"clips of different sizes cannot be stacked: {sorted(sizes)}")
-        masks = None
-        if all(clip.actor_masks is not None for clip in clips):
-            masks = tuple(clip.actor_masks for clip in clips)
+            raise ShapeError(f"clips of one size are stacked to a batch; the {len(clips)} clips have {sorted(sizes)}")
+        masks = [
+            clip.frames.new_zeros((0, *clip.frames.shape[1:]), dtype=torch.bool)
+            if clip.actor_masks is None and len(clip.labels) == 0
+            else clip.actor_masks
+            for clip in clips
+        ]
         return cls(
             clips=torch.stack([clip.frames for clip in clips]),
             boxes=tuple(clip.boxes for clip in clips),
             valid=tuple(clip.valid for clip in clips),
             labels=tuple(clip.labels for clip in clips),
-            actor_masks=masks,  # type: ignore[arg-type]
+            actor_masks=None if any(m is None for m in masks) else tuple(masks),  # type: ignore[arg-type]
         )
 
     def to(self, device: torch.device | str) -> ClipBatch:

@@ -1,37 +1,22 @@
-"""Generate the data set `scenes`: videos of actions whose scene gives the action away, and tests where it does not."""
+"""Generate the data set `scenes`."""
 
 import argparse
-import os
-import sys
 import time
 
 from rich.console import Console
 from rich.table import Table
 
-from stal.data.scenes import SPLITS, generate
-from stal.errors import StalError
+from stal.data.scenes.generate import SPLITS, generate, num_available_cores
+from stal.engine import command_line
 from stal.structures import Annotations
-
-EXAMPLE = "example: python tools/make_scenes.py data/scenes --videos 400 --correlation 0.9 --seed 0 --jobs 2"
 
 
 def size(text: str) -> tuple[int, int]:
     """Parse `160x120`."""
-    width, height = text.split("x")
+    width, x, height = text.partition("x")
+    if not (width.isdecimal() and x and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form WIDTHxHEIGHT, such as 160x120")
     return int(width), int(height)
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("out", help="folder to make; it gets annotations.json, videos/ and masks/")
-    parser.add_argument("--videos", type=int, default=400, help="training videos; each test split has half (400)")
-    parser.add_argument("--correlation", type=float, default=0.9, help="how often the scene is the action's (0.9)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all chance (0)")
-    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="splits to make (all)")
-    parser.add_argument("--size", type=size, default=(160, 120), help="width x height of the videos (160x120)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a data set that is in the folder already")
-    return parser.parse_args()
 
 
 def print_summary(annotations: Annotations, elapsed_seconds: float) -> None:
@@ -45,28 +30,36 @@ def print_summary(annotations: Annotations, elapsed_seconds: float) -> None:
     Console().print(table)
 
 
-def main() -> int:
-    arguments = parse_arguments()
+def main() -> None:
+    parser = command_line.new_parser(
+        "Generate videos of actions whose scene gives the action away, and tests where it does not.",
+        "python tools/make_scenes.py data/scenes --videos 400 --correlation 0.9 --seed 0 --jobs 2",
+    )
+    add = parser.add_argument
+    add("out", help="folder to make; it gets annotations.json, videos/ and masks/")
+    add("--videos", type=int, default=400, help="training videos; a test split has half (default: %(default)s)")
+    add("--correlation", type=float, default=0.9, help="how often the scene is the action's (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of all chance (default: %(default)s)")
+    add("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="splits to make (default: all)")
+    add("--size", type=size, default="160x120", metavar="WxH", help="of the videos, in pixels (default: %(default)s)")
+    add("--jobs", type=int, default=num_available_cores(), help="processes (default: one a core, here %(default)s)")
+    add("--overwrite", action="store_true", help="replace a data set that is in the folder already")
+    args = parser.parse_args()
     start = time.monotonic()
-    try:
-        annotations = generate(
-            arguments.out,
-            num_videos=arguments.videos,
-            correlation=arguments.correlation,
-            seed=arguments.seed,
-            splits=arguments.splits,
-            width=arguments.size[0],
-            height=arguments.size[1],
-            jobs=arguments.jobs,
-            overwrite=arguments.overwrite,
-            show_progress=True,
-        )
-    except StalError as error:
-        print(f"make_scenes: {error}", file=sys.stderr)
-        return 1
+    annotations = generate(
+        args.out,
+        num_videos=args.videos,
+        correlation=args.correlation,
+        seed=args.seed,
+        splits=args.splits,
+        width=args.size[0],
+        height=args.size[1],
+        jobs=args.jobs,
+        overwrite=args.overwrite,
+        show_progress=True,
+    )
     print_summary(annotations, time.monotonic() - start)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -13,7 +13,6 @@ from mmengine.visualization import LocalVisBackend, Visualizer
 from stal.engine.checkpoint import PlainCheckpointHook
 from stal.engine.progress import ProgressHook
 
-default_scope = None
 default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
     timer=dict(type=IterTimerHook),
@@ -25,6 +24,7 @@ default_hooks = dict(
 custom_hooks = [dict(type=PlainCheckpointHook), dict(type=ProgressHook)]
 log_processor = dict(window_size=20, by_epoch=True)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
-env_cfg = dict(dist_cfg=dict(backend="nccl"), mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
+env_cfg = dict(mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
+linking = dict()  # arguments of stal.linking.link_online
 randomness = dict(seed=0)
 log_level = "INFO"

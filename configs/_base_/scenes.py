@@ -15,7 +15,7 @@ _clip = dict(num_frames_clip=16, stride=1)
 _size = (72, 96)  # height, width: 0.6 times the video's
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(
         split="train",
@@ -51,7 +51,7 @@ model = dict(
         proposals=dict(
             channels=64, anchor_sizes=(24, 36, 48), aspect_ratios=(1.0, 2.0, 3.0), num_train=32, num_test=16
         ),
-        regressor=dict(channels=64, bins=5),
+        regressor=dict(channels=64, bins=7),
         classifier=dict(bins=5, dropout=0.1),
         num_samples=12,
     ),
@@ -62,6 +62,5 @@ optim_wrapper = dict(
     type=OptimWrapper, optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.05), clip_grad=dict(max_norm=5.0)
 )
 param_scheduler = [
-    dict(type=OneCycleLR, eta_max=2e-3, total_steps=12, by_epoch=True, convert_to_iter_based=True, pct_start=0.15)
+    dict(type=OneCycleLR, eta_max=2e-3, total_steps="max_epochs", convert_to_iter_based=True, pct_start=0.15)
 ]
-test_cfg = dict()

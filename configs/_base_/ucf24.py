@@ -19,18 +19,16 @@ data = dict(
     allow_missing=False,
 )
 _clip = dict(num_frames_clip=32, stride=1)
-_size = (224, 304)  # height, width: as near to the videos' 240 x 320 as the network's stride of 16 allows
+_size = (224, 304)  # height, width: a short side of 224 as in SlowFast's training, and a multiple of the stride of 16
 
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
-    pin_memory=True,
     dataset=dict(split="train", clips_per_video=4, transform=dict(type=TrainTransform, size=_size), **_clip),
 )
 test_dataloader = dict(
     batch_size=8,
     num_workers=8,
-    pin_memory=True,
     dataset=dict(split="test", step=16, transform=dict(type=TestTransform, size=_size), **_clip),
 )
 
@@ -49,6 +47,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type=LinearLR, start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
-    dict(type=CosineAnnealingLR, by_epoch=True, begin=1, end=12, T_max=11, convert_to_iter_based=True),
+    dict(type=CosineAnnealingLR, by_epoch=True, begin=1, end="max_epochs", convert_to_iter_based=True),
 ]
-test_cfg = dict()

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from stal.data.sampling import clip_frames, test_keyframes, train_keyframes
 from stal.data.transforms import Transform, cut_boxes
-from stal.data.video import read_frames, read_masks
+from stal.data.video import Backend, read_frames, read_masks
 from stal.errors import AnnotationError
 from stal.structures import Annotations, Clip, Video
 
@@ -39,6 +39,7 @@ class ClipDataset(Dataset[Clip]):
         step: int | None = None,
         with_masks: bool = False,
         cache_bytes: int = 0,
+        backend: Backend = "pyav",
     ) -> None:
         """Prepare the list of samples; no video is opened yet.
 
@@ -53,6 +54,7 @@ class ClipDataset(Dataset[Clip]):
             step: frames of the video from one test clip to the next; None for the span of a clip.
             with_masks: read the actors' silhouettes of the videos that have them.
             cache_bytes: memory in each process for whole decoded videos; what does not fit is decoded each time.
+            backend: the library that decodes video files, see `read_frames`.
 
         Raises:
             AnnotationError: there is no video, or none with a box to train on.
@@ -67,6 +69,7 @@ class ClipDataset(Dataset[Clip]):
         self.clips_per_video = clips_per_video
         self.step = num_frames_clip * stride if step is None else step
         self.with_masks = with_masks
+        self.backend = backend
         self._cache = _VideoCache(cache_bytes)
         if training:
             self.videos = tuple(video for video in annotations.videos if video.tubes)
@@ -132,7 +135,7 @@ class ClipDataset(Dataset[Clip]):
             video.num_frames * video.height * video.width * 3,
             video.num_frames,
             indices,
-            lambda wanted: read_frames(video.path, wanted, num_frames=video.num_frames),
+            lambda wanted: read_frames(video.path, wanted, num_frames=video.num_frames, backend=self.backend),
         )
         if frames.shape[1:3] != (video.height, video.width):
             raise AnnotationError(

@@ -24,10 +24,15 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 def cut_boxes(
     boxes: Float32[Tensor, "*N 4"], valid: Bool[Tensor, "*N"], height: int, width: int
 ) -> tuple[Float32[Tensor, "*N 4"], Bool[Tensor, "*N"]]:
-    """Cut boxes to an image of `height` x `width`; a box with nothing left is zero and no longer valid."""
+    """Cut boxes to an image of `height` x `width`; a box of which too little is left is zero and no longer valid.
+
+    Too little is less than one pixel of width or of height: nobody could tell an actor by it. A side that was shorter
+    than a pixel before the cut may stay so, as long as any of it is left.
+    """
     x1, y1, x2, y2 = boxes.unbind(dim=-1)
     cut = torch.stack([x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1)
-    valid = valid & (cut[..., 0] < cut[..., 2]) & (cut[..., 1] < cut[..., 3])
+    side, left = boxes[..., 2:] - boxes[..., :2], cut[..., 2:] - cut[..., :2]
+    valid = valid & ((left >= 1) | ((side < 1) & (left > 0))).all(dim=-1)
     return cut * valid.unsqueeze(-1), valid
 
 
@@ -74,8 +79,8 @@ def resize_clip(clip: Clip, height: int, width: int) -> Clip:
 def crop_clip(clip: Clip, top: int, left: int, height: int, width: int) -> Clip:
     """Cut a window out of a clip; where the window reaches beyond the clip, it is black.
 
-    Boxes are cut to the window. An actor with nothing left on a frame is not valid there, and one with no frame left
-    is dropped.
+    Boxes are cut to the window. An actor with too little left on a frame (see `cut_boxes`) is not valid there, and one
+    with no frame left is dropped.
 
     Args:
         clip: the clip.

@@ -3,7 +3,8 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -19,6 +20,26 @@ def new_parser(description: str, example: str) -> argparse.ArgumentParser:
     )
 
 
+class OptionsAction(DictAction):
+    """Collect KEY=VALUE settings; what is none ends the tool with a usage error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add `values` to the settings that are in the namespace already."""
+        for setting in values or ():
+            if "=" not in setting:
+                raise argparse.ArgumentError(self, f"{setting!r} is not a setting: write KEY=VALUE")
+            try:
+                super().__call__(parser, namespace, [setting], option_string)
+            except AssertionError as error:  # mmengine's way to refuse them
+                raise argparse.ArgumentError(self, f"{setting!r}: its brackets do not pair") from error
+
+
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Add the config, and the flags that change it, as mmaction2's tools have them."""
     parser.add_argument("config", help="config file, such as configs/scenes_batchmix_pgg.py")
@@ -26,7 +47,8 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
+        metavar="KEY=VALUE",
         help="settings of the config to change: model.penalty.weight=0.1 data.path=scenes/annotations.json",
     )
 

@@ -14,7 +14,6 @@ KEYS = {
     "custom_hooks",
     "data",
     "default_hooks",
-    "default_scope",
     "env_cfg",
     "linking",
     "load_from",
@@ -25,13 +24,14 @@ KEYS = {
     "optim_wrapper",
     "param_scheduler",
     "randomness",
-    "test_cfg",
     "test_dataloader",
     "train_cfg",
     "train_dataloader",
     "visualizer",
     "work_dir",
 }
+# Dicts without a `type` whose keys are arguments too, and are checked where they are used.
+_ARGUMENTS = {"linking", "train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -63,7 +63,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 
 def _check_option(config: Config, option: str) -> None:
-    """Raise unless every part of the dotted `option` but the last is in the config, and the first is known."""
+    """Raise unless every part of the dotted `option` is in the config, or the last may be added.
+
+    A top-level key may be added if it is known, and an argument to a dict of arguments: what takes them checks it.
+    """
     first, *rest = option.split(".")
     if first not in KEYS:
         raise ConfigError(f"--cfg-options {option}: {_unknown(first, KEYS)}")
@@ -77,7 +80,8 @@ def _check_option(config: Config, option: str) -> None:
                 raise ConfigError(f"--cfg-options {option}: set the whole of {above}, not one of its items")
             node = node[int(part)]
         elif isinstance(node, Mapping):
-            if part not in node and depth < len(rest):
+            takes_arguments = depth == len(rest) and ("type" in node or above in _ARGUMENTS)
+            if part not in node and not takes_arguments:
                 raise ConfigError(f"--cfg-options {option}: {above}: {_unknown(part, node)}")
             node = node.get(part)
         else:

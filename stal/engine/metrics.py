@@ -1,5 +1,6 @@
 """frame-mAP and video-mAP in mmengine's loops: collect what each clip gives, then merge, link and evaluate."""
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 
 from stal.data.detection_files import write_detections
 from stal.engine.model import ClipResult
+from stal.errors import ConfigError
 from stal.linking import link_online, merge_tubelets
 from stal.metrics.summary import evaluate
 from stal.structures import Annotations, Detections, Tube
@@ -35,6 +37,9 @@ class TubeMetrics(BaseMetric):
         super().__init__()
         self.annotations = annotations
         self.linking = dict(linking or {})
+        unknown = self.linking.keys() - inspect.signature(link_online).parameters.keys()
+        if unknown:
+            raise ConfigError(f"linking: link_online takes no {', '.join(sorted(unknown))}")
         self.out = out
         self.dump = dump
 
@@ -52,7 +57,8 @@ class TubeMetrics(BaseMetric):
         for video in self.annotations.videos:
             windows = by_video[video.key]
             detections[video.key] = merge_tubelets(
-                [(window.frames, window.boxes, window.scores) for window in windows], num_frames=video.num_frames
+                [(w.frames, w.boxes, w.presence[:, :, None] * w.class_scores[:, None]) for w in windows],
+                num_frames=video.num_frames,
             )
             tubes[video.key] = link_online(detections[video.key], num_frames=video.num_frames, **self.linking)
         metrics = evaluate(self.annotations, detections, tubes)

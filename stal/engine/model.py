@@ -14,8 +14,10 @@ from stal.data.transforms import to_video_boxes
 from stal.engine.preprocessor import ClipPreprocessor, PreparedBatch
 from stal.errors import ConfigError
 from stal.losses.gradient_penalty import GradientPenalty
+from stal.mixing.provenance import actor_masks
 from stal.models.detector import TubeDetector, Tubelets
-from stal.structures import Clip, ClipBatch
+from stal.ops.tubes import interpolate_frames
+from stal.structures import Clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +26,17 @@ class ClipResult:
 
     Attributes:
         video_key: the video.
-        frames: (T,) 0-based frames of the video, increasing.
-        boxes: (R, T, 4) xyxy half-open pixels of the video.
-        scores: (R, T, K) score of every class on every frame: class score times presence.
+        frames: (F,) 0-based frames of the video, from the first to the last of the clip without a gap.
+        boxes: (R, F, 4) xyxy half-open pixels of the video.
+        class_scores: (R, K) in [0, 1].
+        presence: (R, F) in [0, 1]; the score of a class on a frame is its class score times the presence there.
     """
 
     video_key: str
     frames: np.ndarray
     boxes: np.ndarray
-    scores: np.ndarray
+    class_scores: np.ndarray
+    presence: np.ndarray
 
 
 class DetectionModel(BaseModel):
@@ -65,6 +69,8 @@ class DetectionModel(BaseModel):
         self.penalty = penalty
         self.proposals = proposals
         self.proposal_file = ProposalFile(proposals) if proposals.endswith(".npz") else None
+        if proposals != "network":  # or distributed training would wait for gradients that never come
+            detector.proposals.requires_grad_(False)
 
     def forward(self, inputs: PreparedBatch, mode: str = "tensor") -> Any:
         """Return losses (`mode='loss'`), results per clip (`'predict'`) or features (`'tensor'`)."""
@@ -88,31 +94,25 @@ class DetectionModel(BaseModel):
     def _loss(self, inputs: PreparedBatch) -> dict[str, Tensor]:
         batch = inputs.batch
         step = MessageHub.get_current_instance().get_info("iter", 0)
-        penalty = self.penalty if self.penalty is not None and self.penalty.is_due(step) else None
-        if penalty is not None:
-            # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
-            batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
-        output = self.detector.loss(batch, self._given_proposals(inputs))
-        losses = dict(output.losses)
-        if penalty is not None:
-            losses.update(penalty(output.actor_logits, batch.clips, actor_masks(batch), output.clip_index))
-        return losses
-
-
-def actor_masks(batch: ClipBatch) -> Tensor:
-    """Return for every actor of a batch, clip after clip, where its voxels are: (A, T, H, W) bool."""
-    if batch.provenance is None:
-        raise ConfigError("the batch has no provenance: a mixer must return it")
-    masks = [
-        volume[None] == torch.arange(1, len(labels) + 1, device=volume.device).view(-1, 1, 1, 1)
-        for volume, labels in zip(batch.provenance, batch.labels, strict=True)
-    ]
-    return torch.cat(masks)
+        if self.penalty is None or not self.penalty.is_due(step):
+            return self.detector.loss(batch, self._given_proposals(inputs)).losses
+        # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
+        batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
+        # A double backward in half precision is off by a fifth and more: mixed precision rests on these steps.
+        with torch.autocast(batch.clips.device.type, enabled=False):
+            output = self.detector.loss(batch, self._given_proposals(inputs))
+            masks = actor_masks(batch)[output.actors]
+            return output.losses | self.penalty(output.actor_logits, batch.clips, masks, output.clip_index)
 
 
 def clip_result(tubelets: Tubelets, clip: Clip) -> ClipResult:
-    """Return tubelets of a clip in the frame of reference of its video; frames repeated at its ends are dropped."""
-    frames, first = np.unique(clip.frame_indices.numpy(), return_index=True)
-    boxes = to_video_boxes(tubelets.boxes.cpu().float(), clip.to_video, clip.video_size)
-    scores = (tubelets.presence[:, :, None] * tubelets.class_scores[:, None]).cpu().numpy()
-    return ClipResult(clip.video_key, frames, boxes.numpy()[:, first], scores[:, first])
+    """Return tubelets of a clip in the frame of reference of its video.
+
+    Frames that were repeated at the ends of the video are dropped; between the frames of a clip with a stride, boxes
+    and presence are interpolated.
+    """
+    sampled, first = np.unique(clip.frame_indices.numpy(), return_index=True)
+    boxes = to_video_boxes(tubelets.boxes.cpu().float(), clip.to_video, clip.video_size).numpy()
+    frames, boxes = interpolate_frames(sampled, boxes[:, first])
+    _, presence = interpolate_frames(sampled, tubelets.presence.cpu().float().numpy()[:, first])
+    return ClipResult(clip.video_key, frames, boxes, tubelets.class_scores.cpu().float().numpy(), presence)

@@ -65,7 +65,7 @@ def build_train_runner(
         train_dataloader=build_loader(config, "train_dataloader", annotations, seed),
         train_cfg=config.train_cfg,
         optim_wrapper=config.optim_wrapper,
-        param_scheduler=config.get("param_scheduler"),
+        param_scheduler=_fit_schedule(config),
         load_from=resume if isinstance(resume, str) else config.get("load_from"),
         resume=bool(resume),
         **_common(config, launcher),
@@ -89,7 +89,7 @@ def build_test_runner(
     return Runner(
         model=build_model(config),
         test_dataloader=build_loader(config, "test_dataloader", annotations, _seed(config)),
-        test_cfg=config.get("test_cfg") or {},
+        test_cfg={},
         test_evaluator=[metrics],
         **_common(config, launcher),
     )
@@ -104,12 +104,21 @@ def _common(config: Config, launcher: str) -> dict[str, Any]:
         "log_processor": config.get("log_processor"),
         "log_level": config.get("log_level", "INFO"),
         "visualizer": config.get("visualizer"),
-        "env_cfg": config.get("env_cfg", {"dist_cfg": {"backend": "nccl"}}),
+        "env_cfg": config.get("env_cfg", {}),
         "randomness": config.get("randomness", {"seed": 0}),
         "launcher": launcher,
         "default_scope": "mmengine",
         "cfg": config,
     }
+
+
+def _fit_schedule(config: Config) -> list[dict[str, Any]]:
+    """Return the schedules with `max_epochs`, where they name it, as the number that it is."""
+    max_epochs = config.train_cfg["max_epochs"]
+    return [
+        {key: max_epochs if value == "max_epochs" else value for key, value in schedule.items()}
+        for schedule in config.get("param_scheduler") or []
+    ]
 
 
 def _seed(config: Config) -> int:

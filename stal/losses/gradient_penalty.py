@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from stal.errors import ConfigError, PenaltyError, ShapeError
@@ -22,8 +22,8 @@ class GradientEnergy(NamedTuple):
         inside: (A,) over the actor's voxels; for the log.
     """
 
-    outside: Float32[Tensor, "A"]
-    inside: Float32[Tensor, "A"]
+    outside: Float[Tensor, "A"]
+    inside: Float[Tensor, "A"]
 
 
 def gradient_energy(
@@ -52,6 +52,9 @@ def gradient_energy(
         actor_masks: True where a voxel is the target actor's.
         clip_index: the clip that each target belongs to.
 
+    Returns:
+        Energies in float32, also under autocast; in float64 for float64 clips.
+
     Raises:
         ShapeError: the masks, logits and clips do not fit together.
         PenaltyError: the gradient would not be with respect to the input clip, or not reach the weights.
@@ -66,24 +69,24 @@ def gradient_energy(
     with torch.autocast(clips.device.type, enabled=False):
         for targets in passes:
             (gradient,) = torch.autograd.grad(
-                logits[targets].float().sum(), clips, create_graph=True, allow_unused=True
+                _at_least_float32(logits[targets]).sum(), clips, create_graph=True, allow_unused=True
             )
             if gradient is None:
                 raise PenaltyError(
                     "the logits do not depend on `clips`: pass the very tensor that went through the network, before "
                     "any copy, detach or in-place change (pytorchvideo overwrites the list of pathways it is given)"
                 )
-            energy = gradient[clip_index[targets]].float().square().sum(1)
+            energy = _at_least_float32(gradient[clip_index[targets]]).square().sum(1)
             masks = actor_masks[targets]
             outside.append((energy * ~masks).sum((1, 2, 3)))
             inside.append((energy * masks).sum((1, 2, 3)).detach())
         order = torch.cat(passes).argsort()
         voxels = clips[0, 0].numel()
         energies = GradientEnergy(voxels * torch.cat(outside)[order], voxels * torch.cat(inside)[order])
-    if not energies.outside.requires_grad:
+    if not _reaches_weights(energies.outside, clips):
         raise PenaltyError(
-            "the penalty does not reach the weights: its gradient has no graph (are all weights frozen, or is an "
-            "operation in the network not twice differentiable?)"
+            "the penalty does not reach the weights: it depends on nothing that is trained (are "
+            "all weights frozen, or is an operation in the network not twice differentiable?)"
         )
     return energies
 
@@ -93,7 +96,8 @@ class GradientPenalty:
     """The penalty of a batch: the mean over its targets of the energy outside their actors.
 
     Attributes:
-        weight: the paper's alpha. It keeps its meaning over clip sizes and batch sizes; see `gradient_energy`.
+        weight: factor of the energy. It keeps its meaning over clip sizes and batch sizes; the paper's alpha is it
+            times the number of voxels, see `gradient_energy`.
         interval: take the penalty on every `interval`-th step only, times `interval`: the same on average, and cheaper
             (lazy regularization, Karras et al. 2020, arXiv 1912.04958, section 3.1).
     """
@@ -127,6 +131,26 @@ class GradientPenalty:
             "pgg_energy_outside": outside.detach(),
             "pgg_energy_inside": inside,
         }
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    """Return `values` in float32, or as they are if they are of higher precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _reaches_weights(penalty: Tensor, clips: Tensor) -> bool:
+    """Return whether a leaf other than `clips` would get a gradient of `penalty`."""
+    nodes, seen = [penalty.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)  # only the nodes that accumulate a leaf's gradient have it
+        if leaf is not None and leaf is not clips:
+            return True
+        nodes.extend(parent for parent, _ in node.next_functions)
+    return False
 
 
 def _passes(clip_index: Int64[Tensor, "A"]) -> list[Int64[Tensor, "_"]]:

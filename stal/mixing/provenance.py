@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float32, Int16, Shaped
+from jaxtyping import Bool, Float32, Int16
 from torch import Tensor
 
 from stal.errors import ConfigError, ShapeError
@@ -41,9 +41,21 @@ def add_provenance(batch: ClipBatch, mask: ActorMask = "box") -> ClipBatch:
     return drop_hidden_actors(dataclasses.replace(batch, provenance=torch.stack(painted), sources=sources))
 
 
-def actor_mask(provenance: Shaped[Tensor, "*B T H W"], k: int) -> Bool[Tensor, "*B T H W"]:
-    """Return where `provenance` is `k`: the voxels of actor k - 1, or of the background for 0."""
-    return provenance == k
+def actor_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
+    """Return for every actor of a batch, clip after clip, where its voxels are.
+
+    Raises:
+        ShapeError: the batch has no provenance yet.
+    """
+    if batch.provenance is None:
+        raise ShapeError(
+            "clip batch has no provenance, which tells its actors' voxels: add_provenance or a mixer adds it"
+        )
+    masks = [
+        ids == torch.arange(1, len(labels) + 1, device=ids.device, dtype=ids.dtype).view(-1, 1, 1, 1)
+        for ids, labels in zip(batch.provenance, batch.labels, strict=True)
+    ]
+    return torch.cat(masks)
 
 
 def drop_hidden_actors(batch: ClipBatch) -> ClipBatch:
@@ -103,7 +115,7 @@ def actor_volumes(batch: ClipBatch, mask: ActorMask) -> list[Bool[Tensor, "_ T H
     if mask == "silhouette" and batch.actor_masks is None:
         raise ShapeError(
             "clip batch has no silhouettes (actor_masks): read clips of videos that have a masks_path with "
-            "ClipDataset(with_masks=True), or use mask='box'"
+            "ClipDataset(with_masks=True), in a config train_dataloader.dataset.with_masks=True, or use mask='box'"
         )
     *_, height, width = batch.clips.shape
     volumes = [

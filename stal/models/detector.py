@@ -33,12 +33,14 @@ class TrainOutput(NamedTuple):
 
     Attributes:
         losses: name -> scalar.
-        actor_logits: (A,) one per actor of the batch: first those of clip 0, in the order of its boxes, and so on.
-        clip_index: (A,) the clip of each actor.
+        actor_logits: (A,) one per actor that is on the keyframe of its clip: the detector proposes no others.
+        actors: (A,) which ones: their numbers among all actors of the batch, those of clip 0 first.
+        clip_index: (A,) the clip of each.
     """
 
     losses: dict[str, Tensor]
     actor_logits: Float[Tensor, "A"]
+    actors: Int64[Tensor, "A"]
     clip_index: Int64[Tensor, "A"]
 
 
@@ -79,7 +81,9 @@ class TubeDetector(nn.Module):
         in_channels = backbone.slow_channels + backbone.fast_channels
         self.backbone = backbone
         self.proposals = KeyframeProposals(in_channels=in_channels, **(proposals or {}))
-        self.regressor = TubeletRegressor(in_channels=in_channels, **(regressor or {}))
+        self.regressor = TubeletRegressor(
+            in_channels=in_channels, fine_channels=backbone.fine_channels, **(regressor or {})
+        )
         self.classifier = TubeletClassifier(in_channels=in_channels, num_classes=num_classes, **(classifier or {}))
         self.num_classes = num_classes
         self.num_samples = num_samples
@@ -139,14 +143,15 @@ class TubeDetector(nn.Module):
         labels = torch.cat(list(batch.labels))
         sample_labels = torch.full_like(sample_actor, -1)
         sample_labels[shows_actor] = labels[matched]
+        shown = torch.cat(present).nonzero().squeeze(1)
         # The actors' logits have a graph of their own, so that a penalty on them does not walk through the samples'.
-        actor_class_logits = self._classify(features, actor_tubelets, actor_clip)
+        actor_class_logits = self._classify(features, actor_tubelets[shown], actor_clip[shown])
         sample_class_logits = self._classify(features, tubelets, sample_clip)
         losses["loss_class"] = classification_loss(
-            torch.cat([actor_class_logits, sample_class_logits]), torch.cat([labels, sample_labels])
+            torch.cat([actor_class_logits, sample_class_logits]), torch.cat([labels[shown], sample_labels])
         )
-        actor_logits = actor_class_logits.gather(1, labels[:, None]).squeeze(1)
-        return TrainOutput(losses, actor_logits, actor_clip)
+        actor_logits = actor_class_logits.gather(1, labels[shown][:, None]).squeeze(1)
+        return TrainOutput(losses, actor_logits, shown, actor_clip[shown])
 
     @torch.no_grad()
     def predict(
@@ -174,12 +179,13 @@ class TubeDetector(nn.Module):
         return self._classify(self.backbone(clips), tubelets, clip_index)
 
     def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor) -> list[RegressionStep]:
-        return self.regressor(features, cuboids, clip_index, 1 / self.backbone.spatial_stride)
+        return self.regressor(features, cuboids, clip_index, (self.backbone.spatial_stride, self.backbone.fine_stride))
 
-    def _classify(self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor) -> Float32[Tensor, "R K"]:
+    def _classify(self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor) -> Float[Tensor, "R K"]:
         slow_frames = self.backbone.slow_frames(features.fast.shape[2]).to(tubelets.device)
         scale = 1 / self.backbone.spatial_stride
-        return self.classifier(features, tubelets, clip_index, slow_frames, scale).float()
+        logits = self.classifier(features, tubelets, clip_index, slow_frames, scale)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _suppress(self, tubelets: Tubelets) -> Tubelets:
         """Return the tubelets of one clip after NMS per class, without those that no class is left of."""

@@ -67,7 +67,7 @@ class KeyframeProposals(nn.Module):
             clip_size: (height, width) of the clips.
             actor_boxes: actors on the keyframe of each clip; needed in training.
         """
-        slow, fast = features
+        slow, fast, _ = features
         keyframe = fast.shape[2] // 2
         slow_keyframe = keyframe * slow.shape[2] // fast.shape[2]
         keyframe_features = self.reduce(torch.cat([slow[:, :, slow_keyframe], fast[:, :, keyframe]], dim=1))

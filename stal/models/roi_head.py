@@ -56,16 +56,20 @@ class TubeletRegressor(nn.Module):
 
     It does so in steps, each with weights of its own and from the tubelets of the one before (Cai & Vasconcelos 2018,
     Cascade R-CNN): the first sees a box that stands still, the next ones a tubelet that follows the actor. The slow
-    features are repeated over the frames that they stand for and joined to the fast ones.
+    features are repeated over the frames that they stand for and joined to the fast ones; fine ones say where the
+    actor's outline is.
 
     Args:
         in_channels: channels of the slow and the fast features together.
+        fine_channels: channels of the fine features.
         channels: channels after the reduction, and of the hidden layers.
         bins: RoIAlign's output is bins x bins.
         num_steps: number of steps.
     """
 
-    def __init__(self, *, in_channels: int, channels: int = 256, bins: int = 7, num_steps: int = 2) -> None:
+    def __init__(
+        self, *, in_channels: int, fine_channels: int, channels: int = 256, bins: int = 7, num_steps: int = 2
+    ) -> None:
         super().__init__()
         self.bins = bins
         self.reduce = nn.Sequential(nn.Conv3d(in_channels, channels, 1), nn.ReLU())
@@ -74,23 +78,34 @@ class TubeletRegressor(nn.Module):
             output = nn.Linear(channels, 5)
             nn.init.normal_(output.weight, std=0.001)
             nn.init.zeros_(output.bias)
-            self.steps.append(nn.Sequential(nn.Linear(channels * bins * bins, channels), nn.ReLU(), output))
+            hidden = nn.Linear((channels + fine_channels) * bins * bins, channels)
+            self.steps.append(nn.Sequential(hidden, nn.ReLU(), output))
 
     def forward(
         self,
         features: PathwayFeatures,
         tubelets: Float[Tensor, "R T 4"],
         batch_index: Int64[Tensor, "R"],
-        spatial_scale: float,
+        strides: tuple[int, int],
     ) -> list[RegressionStep]:
-        """Return the steps, the first of which starts from `tubelets`; the last one's tubelets are the result."""
-        slow, fast = features
+        """Return the steps, the first of which starts from `tubelets`; the last one's tubelets are the result.
+
+        Args:
+            features: of the clips.
+            tubelets: xyxy pixels of the clip.
+            batch_index: the clip of each tubelet.
+            strides: pixels of the clip from one feature to the next, of the coarse and of the fine ones.
+        """
+        slow, fast, fine = features
         slow = slow.repeat_interleave(fast.shape[2] // slow.shape[2], dim=2)
         joined = self.reduce(torch.cat([slow, fast], dim=1))
         steps = []
         for layers in self.steps:
-            pooled = tube_roi_align(joined, tubelets, batch_index, (self.bins, self.bins), spatial_scale=spatial_scale)
-            output = layers(pooled.transpose(1, 2).flatten(2)).float()
+            pooled = [
+                tube_roi_align(maps, tubelets, batch_index, (self.bins, self.bins), spatial_scale=1 / stride)
+                for maps, stride in zip((joined, fine), strides, strict=True)
+            ]
+            output = layers(torch.cat(pooled, dim=1).transpose(1, 2).flatten(2)).float()
             steps.append(RegressionStep(tubelets, output[..., :4], output[..., 4]))
             tubelets = steps[-1].tubelets
         return steps
@@ -129,7 +144,7 @@ class TubeletClassifier(nn.Module):
         spatial_scale: float,
     ) -> Float[Tensor, "R K"]:
         """Return class logits; `slow_frames` are the frames of the clip that the slow pathway sees."""
-        slow, fast = features
+        slow, fast, _ = features
         size = (self.bins, self.bins)
         pooled = torch.cat(
             [

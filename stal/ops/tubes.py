@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int64
+from jaxtyping import Float, Float32, Float64, Int, Int64
 
 from stal.ops.boxes import paired_iou
 from stal.ops.pairs import equal_pairs
@@ -65,6 +65,22 @@ def interpolate_boxes(
     Returns:
         Every frame from the first to the last, and its box; given boxes are kept as they are.
     """
+    every, filled = interpolate_frames(frames, boxes[None])
+    return every, filled[0]
+
+
+def interpolate_frames(
+    frames: Int64[np.ndarray, "T"], values: Float[np.ndarray, "N T *D"]
+) -> tuple[Int64[np.ndarray, "F"], Float[np.ndarray, "N F *D"]]:
+    """Fill the gaps between strictly increasing `frames` by linear interpolation of values on those frames.
+
+    Returns:
+        Every frame from the first to the last, and the values on it; given values are kept as they are.
+    """
     every = np.arange(frames[0], frames[-1] + 1)
-    filled = np.stack([np.interp(every, frames, column) for column in boxes.T], axis=1)
-    return every, filled.astype(np.float32)
+    if len(every) == len(frames):
+        return every, values
+    before = (np.searchsorted(frames, every, side="right") - 1).clip(max=len(frames) - 2)
+    weight = (every - frames[before]) / (frames[before + 1] - frames[before])
+    weight = weight.astype(values.dtype).reshape(1, -1, *[1] * (values.ndim - 2))
+    return every, (1 - weight) * values[:, before] + weight * values[:, before + 1]

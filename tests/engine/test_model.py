@@ -200,5 +200,5 @@ def test_a_test_step_gives_results_in_pixels_of_the_video():
 
 
 def test_features_are_those_of_the_backbone():
-    slow, fast = small_model().eval()(small_model().data_preprocessor.prepare(CLIPS, False))
+    slow, fast, _ = small_model().eval()(small_model().data_preprocessor.prepare(CLIPS, False))
     assert (slow.shape[2], fast.shape[2]) == (FRAMES // 4, FRAMES)

@@ -77,10 +77,7 @@ def one_actor() -> tuple[TubeDetector, torch.Tensor, torch.Tensor, torch.Tensor]
 def penalty_of(detector, clips, tubelets, masks, label=1) -> torch.Tensor:
     clips = clips.detach().requires_grad_()
     index = torch.zeros(len(tubelets), dtype=torch.int64)
-    # `class_logits` ends in float32 for the losses; its value is not needed to more, but its gradient is
-    features = detector.backbone(clips)
-    slow_frames = detector.backbone.slow_frames(clips.shape[2])
-    logits = detector.classifier(features, tubelets, index, slow_frames, 1 / detector.backbone.spatial_stride)
+    logits = detector.class_logits(clips, tubelets, index)
     return gradient_energy(logits[:, label], clips, masks, index).outside.sum()
 
 
@@ -100,9 +97,7 @@ def test_penalty_of_a_slowfast_equals_the_formula_computed_by_a_loop(one_actor):
     assert by_hand > 1e-6
 
 
-def test_parameter_gradient_of_a_slowfast_equals_central_differences(one_actor, monkeypatch):
-    # In float64 all along, which the penalty itself leaves for float32 at the end.
-    monkeypatch.setattr(torch.Tensor, "float", lambda self: self)
+def test_parameter_gradient_of_a_slowfast_equals_central_differences(one_actor):
     detector, clips, tubelets, masks = one_actor
     penalty = penalty_of(detector, clips, tubelets, masks)
     assert penalty.dtype == torch.float64
@@ -222,11 +217,12 @@ def test_refuses_to_run_without_gradients():
         gradient_energy(logits, clips, random_masks(1, (2, 4, 4)), INDEX)
 
 
-def test_refuses_a_penalty_that_does_not_reach_the_weights():
+@pytest.mark.parametrize("model", [Linear(3, 2, 4, 4), Smooth(num_logits=1)], ids=["linear", "nonlinear"])
+def test_refuses_a_penalty_that_does_not_reach_the_weights(model):
     clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    frozen = Linear(3, 2, 4, 4).requires_grad_(False)
+    logits = model.requires_grad_(False)(clips).flatten()
     with pytest.raises(PenaltyError, match="does not reach the weights"):
-        gradient_energy(frozen(clips), clips, random_masks(1, (2, 4, 4)), INDEX)
+        gradient_energy(logits, clips, random_masks(1, (2, 4, 4)), INDEX)
 
 
 @pytest.mark.parametrize(

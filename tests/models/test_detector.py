@@ -48,15 +48,16 @@ def batch_of_squares() -> ClipBatch:
 
 def test_features_of_both_pathways_have_the_declared_size():
     backbone = small_backbone()
-    slow, fast = backbone(torch.randn(2, 3, 8, 32, 48))
+    slow, fast, fine = backbone(torch.randn(2, 3, 8, 32, 48))
     assert slow.shape == (2, backbone.slow_channels, 2, 32 // backbone.spatial_stride, 48 // backbone.spatial_stride)
     assert fast.shape == (2, backbone.fast_channels, 8, *slow.shape[-2:])
+    assert fine.shape == (2, backbone.fine_channels, 8, 32 // backbone.fine_stride, 48 // backbone.fine_stride)
 
 
 def test_the_input_gradient_reaches_every_frame_through_both_pathways():
     backbone = small_backbone()
     clips = torch.randn(1, 3, 8, 32, 32, requires_grad=True)
-    slow, fast = backbone(clips)
+    slow, fast, _ = backbone(clips)
     of_slow, of_fast = (torch.autograd.grad(f.square().sum(), clips, retain_graph=True)[0] for f in (slow, fast))
     assert (of_slow.abs().sum((0, 1, 3, 4)) > 0).all()  # by way of the fusion also the frames it does not see itself
     assert (of_fast.abs().sum((0, 1, 3, 4)) > 0).all()

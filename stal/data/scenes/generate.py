@@ -13,8 +13,12 @@ and by nearer actors. The silhouettes of an actor are there on all frames, also 
 stands idle, is mostly outside of the image, or mostly hidden.
 """
 
+import contextlib
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,15 +108,22 @@ def generate(
         _Job(out, index, group, correlation, seed, width, height) for group, count in groups for index in range(count)
     ]
     videos: list[Video] = []
-    with Progress(disable=not show_progress) as progress:
+    with Progress(disable=not show_progress) as progress, contextlib.closing(_run(todo, jobs)) as done:
         bar = progress.add_task("Generating videos", total=sum(len(job.splits) for job in todo))
-        for made in _run(todo, jobs):
+        for made in done:
             videos += made
             progress.advance(bar, len(made))
     videos.sort(key=lambda video: (SPLITS.index(video.split), video.key))
     annotations = Annotations(tuple(ACTIONS), tuple(videos))
     write_tubes_json(annotations, out / ANNOTATIONS_FILE)
     return annotations
+
+
+def num_available_cores() -> int:
+    """Return the number of cores that this process may use, where the system tells, or else has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check_arguments(
@@ -151,15 +162,36 @@ def _prepare_folder(out: Path, splits: Iterable[str], overwrite: bool) -> None:
             (out / folder / split).mkdir(parents=True, exist_ok=True)
 
 
-def _run(todo: Sequence[_Job], jobs: int) -> Iterator[list[Video]]:
-    """Do the jobs here or in processes, and give their videos as they get done."""
+def _run(todo: Sequence[_Job], jobs: int) -> Generator[list[Video], None, None]:
+    """Do the jobs here or in processes, and give their videos as they get done; closed early, start no further job."""
     if jobs == 1:
         yield from map(_make_videos, todo)
         return
     context = multiprocessing.get_context("spawn")  # the same on every platform, and safe beside threads
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        for future in as_completed([pool.submit(_make_videos, job) for job in todo]):
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        with _deaf_to_interrupts():  # submitting starts the workers
+            futures = [pool.submit(_make_videos, job) for job in todo]
+        for future in as_completed(futures):
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C here for a moment, and for good in processes started meanwhile, which inherit it from their birth.
+
+    A terminal sends it to all processes, but it is this one that ends the others, without a traceback from each.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _make_videos(job: _Job) -> list[Video]:
