@@ -17,11 +17,13 @@ help:
 	@echo "make clean  remove what make demo generated, and caches; keeps $(VENV)"
 	@echo
 	@echo "Each creates $(VENV) and installs stal into it if that was not done (a download of about 6 GB)."
-	@echo "make PYTHON=/path/to/python3.12 ... chooses the interpreter; it must be 3.11 or newer."
+	@echo "make PYTHON=/path/to/python3.12 ... chooses the interpreter; it must be 3.11, 3.12 or 3.13."
 
 demo: $(WORK_DIR)/.trained
+	$(RUN) tools/visualize_gradients.py $(CONFIG) $(WORK_DIR)
 	$(RUN) tools/test.py $(CONFIG) $(WORK_DIR)
-	$(RUN) tools/visualize_gradients.py $(CONFIG) $(WORK_DIR) --out $(WORK_DIR)/gradients
+	@echo "metrics:        $(WORK_DIR)/metrics.json"
+	@echo "gradient tubes: $$(ls $(WORK_DIR)/gradients/*.mp4)"
 
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2  # two processes, one thread each
@@ -38,7 +40,7 @@ clean:
 # A stamp records that a step was finished. What follows a `|` must exist, but being newer does not repeat the step.
 
 $(WORK_DIR)/.trained: $(CONFIG) $(wildcard configs/_base_/*.py) $(SCENES)/annotations.json
-	$(RUN) tools/train.py $(CONFIG)
+	$(RUN) tools/train.py $(CONFIG) $(if $(wildcard $@),,--resume)  # go on after an interruption, begin anew if something changed
 	@touch $@
 
 # The annotations are written last, so without them what is there was interrupted.
@@ -54,7 +56,7 @@ $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(RUN)
 	@touch $(VENV)/.installed $@
 
 $(RUN):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "stal needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "stal needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
 		echo "Name another: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

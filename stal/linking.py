@@ -88,7 +88,7 @@ def merge_tubelets(
 
 def _without_area(boxes: Float32[np.ndarray, "N 4"]) -> Bool[np.ndarray, "N"]:
     """Return which boxes have no width or no height; NaN counts as having both, so that it is not hidden."""
-    return (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    return (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
 
 
 def link_online(

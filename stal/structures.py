@@ -320,7 +320,7 @@ class ClipBatch(_ShapeRepr):
                 _check_masks(self.actor_masks[i], (n, t, h, w), f"clip batch: clip {i}")
             if self.sources is not None and self.sources[i].shape != (n,):
                 raise ShapeError(
-                    f"clip batch: clip {i} has {n} labels, but sources {tuple(self.sources[i].shape)}: one for each actor"
+                    f"clip batch: clip {i} has {n} labels, but sources {tuple(self.sources[i].shape)}: an actor has one"
                 )
         if self.provenance is not None and self.provenance.shape != (b, t, h, w):
             raise ShapeError(f"clip batch: provenance {tuple(self.provenance.shape)} != {(b, t, h, w)}")

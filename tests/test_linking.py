@@ -202,6 +202,27 @@ def test_two_actors_and_two_classes_stay_apart() -> None:
     assert sorted(set(found.scores.tolist())) == [0.5, 0.6, 0.8]
 
 
+@pytest.mark.parametrize(
+    "nothing", [(160.0, 10.0, 160.0, 20.0), (10.0, 0.0, 20.0, 0.0), (0.0, 0.0, 0.0, 0.0), (20.0, 20.0, 10.0, 10.0)]
+)
+def test_boxes_without_area_are_no_detections(nothing: tuple[float, ...]) -> None:
+    found = merge_tubelets([window(0, (ACTOR, 0.8), (nothing, 0.9)), window(2, (nothing, 0.9))], num_frames=6)
+    assert by_frame(found) == {0: 0.8, 1: 0.8, 2: 0.4, 3: 0.4}  # the second window covers the frames all the same
+    assert len(merge_tubelets([window(0, (nothing, 0.9))], num_frames=4)) == 0
+
+
+def test_a_mean_that_is_rounded_to_no_area_is_no_detection() -> None:
+    left, right = np.nextafter(np.float32(160), np.float32([0, 200]))
+    slivers = (left, 0.0, 160.0, 10.0), (160.0, 0.0, right, 10.0)
+    found = merge_tubelets([window(0, (slivers[0], 0.5), (slivers[1], 0.5))], num_frames=4, nms_iou=0.0)
+    assert len(found) == 0
+
+
+def test_a_box_that_is_not_a_number_is_an_error_and_not_dropped() -> None:
+    with pytest.raises(ShapeError, match="nan"):
+        merge_tubelets([window(0, ((float("nan"), 0.0, 9.0, 9.0), 0.9))], num_frames=4)
+
+
 @pytest.mark.parametrize("frames", [[0, 0, 1, 2], [3, 2, 1, 0], [-1, 0, 1, 2], [7, 8, 9, 10]])
 def test_windows_with_impossible_frames_are_refused(frames: list[int]) -> None:
     _, boxes, scores = window(0, (ACTOR, 0.8))

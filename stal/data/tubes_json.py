@@ -64,8 +64,8 @@ def read_tubes_json(path: str | Path, split: str | None = None) -> Annotations:
     path = Path(path)
     if not path.is_file():
         raise DataNotFoundError(
-            f"{path}: no such annotation file; the scenes data set is made by `python tools/make_scenes.py data/scenes`, "
-            "see data/README.md"
+            f"{path}: no such annotation file; the scenes data set is made by "
+            "`python tools/make_scenes.py data/scenes`, see data/README.md"
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

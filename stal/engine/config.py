@@ -62,6 +62,13 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return config
 
 
+def load_run_config(path: str | Path, work_dir: str | None = None, options: Mapping[str, Any] | None = None) -> Config:
+    """Return `load_config(path, options)` with a `work_dir`: the one given, its own, or `work_dirs/<name>`."""
+    config = load_config(path, options)
+    config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(path).stem)
+    return config
+
+
 def _check_option(config: Config, option: str) -> None:
     """Raise unless every part of the dotted `option` is in the config, or the last may be added.
 

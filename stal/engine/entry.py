@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from stal.engine.build import build_annotations
-from stal.engine.config import load_config
+from stal.engine.config import load_run_config
 
 
 def train(
@@ -36,7 +34,7 @@ def train(
         options: settings of the config to change.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
-    config = _load(config_path, work_dir, options)
+    config = load_run_config(config_path, work_dir, options)
     if seed is not None:
         config.randomness["seed"] = seed
     if deterministic:
@@ -77,7 +75,7 @@ def test(
         options: settings of the config to change.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
-    config = _load(config_path, work_dir, options)
+    config = load_run_config(config_path, work_dir, options)
     own_split = config.test_dataloader.dataset.split
     split = split or own_split
     config.test_dataloader.dataset.split = split
@@ -88,15 +86,12 @@ def test(
     from stal.engine.runner import build_test_runner
 
     out = Path(config.work_dir) / ("metrics.json" if split == own_split else f"metrics_{split}.json")
-    runner = build_test_runner(config, annotations, out=out, dump=Path(dump) if dump else None, launcher=launcher)
+    origin = {"config": config_path, "checkpoint": str(checkpoint), "split": split}
+    runner = build_test_runner(
+        config, annotations, out=out, origin=origin, dump=Path(dump) if dump else None, launcher=launcher
+    )
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)
     metrics = runner.test()
     if runner.rank == 0:
         print_metrics(out)
     return metrics
-
-
-def _load(config_path: str, work_dir: str | None, options: Mapping[str, Any] | None) -> Config:
-    config = load_config(config_path, options)
-    config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(config_path).stem)
-    return config

@@ -9,24 +9,28 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from rich.progress import track
 
 from stal.attribution import GradientTube, gradient_tube, input_gradient
 from stal.data.clips import ClipDataset
+from stal.data.transforms import to_video_boxes
 from stal.data.video import count_frames, read_frames
 from stal.engine.build import build, build_annotations
 from stal.engine.checkpoint import load_weights, read_checkpoint
-from stal.engine.config import load_config
+from stal.engine.config import load_run_config
 from stal.engine.model import DetectionModel
 from stal.engine.runner import build_model
 from stal.errors import ConfigError
 from stal.models.detector import Tubelets
 from stal.ops.masks import box_masks
+from stal.ops.tubes import interpolate_frames
 from stal.structures import Annotations, Clip, Video
 from stal.visualize.drawing import colour, draw_boxes, draw_caption, draw_heat, enlarge
 from stal.visualize.files import write_strip, write_video
 
 _MIN_WIDTH = 320  # smaller videos are enlarged until text on them can be read
+_MAX_VOXELS = 2**29  # of a video: it is held in memory, several times over
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,14 @@ def draw_gradient_tubes(
         work_dir: None for `work_dirs/<config>`.
         options: settings of the config to change.
     """
-    config = load_config(config_path, options)
-    folder = Path(out or Path(work_dir or Path("work_dirs") / Path(config_path).stem) / "gradients")
+    config = load_run_config(config_path, work_dir, options)
+    folder = Path(out or Path(config.work_dir) / "gradients")
     annotations = _own_video(video, checkpoint) if video else _data_set_video(config, index, split)
     (chosen,) = annotations.videos
+    _check_length(chosen)
     model = build_model(config)
     load_weights(model, checkpoint)
-    model.eval()
+    model.to(get_device()).eval()
     settings = build(config.test_dataloader["dataset"], "test_dataloader.dataset")
     span = settings["num_frames_clip"] * settings["stride"]
     settings = {key: value for key, value in settings.items() if key not in ("split", "step")}
@@ -123,6 +128,16 @@ def _own_video(path: str, checkpoint: str) -> Annotations:
     return Annotations(tuple(classes), (Video(Path(path).stem, Path(path), num_frames, height, width),))
 
 
+def _check_length(video: Video) -> None:
+    num_voxels = video.num_frames * video.height * video.width
+    if num_voxels > _MAX_VOXELS:
+        most = _MAX_VOXELS // (video.height * video.width)
+        raise ConfigError(
+            f"{video.path} has {video.num_frames} frames of {video.width} x {video.height}, too many to draw at once: "
+            f"cut it to {most} frames, or make it smaller"
+        )
+
+
 def _predict(model: DetectionModel, clip: Clip) -> Tubelets:
     batch = model.data_preprocessor.prepare([clip]).batch
     (tubelets,) = model.detector.predict(batch.clips)
@@ -150,16 +165,18 @@ def _draw(frames: np.ndarray, tubes: Sequence[WindowTube | None], action: str) -
     for tube in tubes:
         if tube is None:
             continue
-        indices, first = np.unique(tube.clip.frame_indices.numpy(), return_index=True)
-        heat[indices] = tube.tube.saliency.cpu().numpy()[first]
-        scale, shift = tube.clip.to_video[:2].repeat(2), tube.clip.to_video[2:].repeat(2)
-        boxes[indices] = (tube.boxes * scale + shift).numpy()[first]
+        sampled, first = np.unique(tube.clip.frame_indices.numpy(), return_index=True)
+        boxes_video = to_video_boxes(tube.boxes.float(), tube.clip.to_video, tube.clip.video_size).numpy()
+        every, between = interpolate_frames(sampled, boxes_video[None, first])
+        boxes[every] = between[0]
+        shown = np.searchsorted(sampled, every, side="right") - 1  # with a stride, heat stays until the next frame
+        heat[every] = tube.tube.saliency.cpu().numpy()[first][shown]
         text = [
             f"{action} {tube.score:.2f}",
             "|d logit / d clip|, maximum of each clip = 1",
             f"energy in box {tube.tube.inside_share:.0%}, box {tube.tube.volume_share:.0%} of clip",
         ]
-        for frame in indices:
+        for frame in every:
             captions[frame] = text
     factor = max(1, -(-_MIN_WIDTH // width))
     frames, boxes = enlarge(frames, factor), boxes * factor

@@ -23,6 +23,7 @@ class TubeMetrics(BaseMetric):
         annotations: ground truth of the tested split.
         linking: arguments of `link_online`.
         out: file to write the metrics to, usually `metrics.json`; None for none.
+        origin: what the metrics are of (config, checkpoint, split), written beside them.
         dump: .npz to write detections, tubes and ground truth to; None for none.
     """
 
@@ -32,6 +33,7 @@ class TubeMetrics(BaseMetric):
         *,
         linking: Mapping[str, Any] | None = None,
         out: Path | None = None,
+        origin: Mapping[str, str] | None = None,
         dump: Path | None = None,
     ) -> None:
         super().__init__()
@@ -41,6 +43,7 @@ class TubeMetrics(BaseMetric):
         if unknown:
             raise ConfigError(f"linking: link_online takes no {', '.join(sorted(unknown))}")
         self.out = out
+        self.origin = dict(origin or {})
         self.dump = dump
 
     def process(self, data_batch: Any, data_samples: Sequence[ClipResult]) -> None:
@@ -64,7 +67,7 @@ class TubeMetrics(BaseMetric):
         metrics = evaluate(self.annotations, detections, tubes)
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.out.write_text(json.dumps(metrics, indent=2) + "\n")
+            self.out.write_text(json.dumps(metrics | self.origin, indent=2) + "\n")
         if self.dump is not None:
             self.dump.parent.mkdir(parents=True, exist_ok=True)
             write_detections(self.dump, self.annotations, detections, tubes)

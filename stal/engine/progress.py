@@ -1,5 +1,7 @@
 """A progress bar with the time left, on a terminal; elsewhere the log's lines must do."""
 
+import atexit
+import logging
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -45,10 +47,14 @@ class ProgressHook(Hook):
         console = Console(stderr=True)
         if runner.rank != 0 or not console.is_terminal:
             return
+        for handler in runner.logger.handlers:  # lines would tear the bar; the log file still gets them
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.WARNING)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
         self._progress.add_task(text, total=total, completed=completed)
         self._progress.start()
+        atexit.register(self._stop)  # an error would leave the terminal without a cursor
 
     def _advance(self, text: str) -> None:
         if self._progress is not None:

@@ -12,7 +12,7 @@ def print_metrics(path: Path) -> None:
     """Print the content of a `metrics.json` as a table: all classes together, then each."""
     metrics: dict[str, Any] = json.loads(path.read_text())
     names = [name for name in metrics if "mAP" in name]
-    table = Table(title=f"{path} ({metrics['num_videos']} videos, protocol {metrics['protocol']['name']})")
+    table = Table(title=f"{path}: {metrics['num_videos']} videos of {metrics['split']}, {metrics['protocol']['name']}")
     table.add_column("class")
     for name in names:
         table.add_column(name, justify="right")

@@ -73,7 +73,13 @@ def build_train_runner(
 
 
 def build_test_runner(
-    config: Config, annotations: Annotations, *, out: Path, dump: Path | None = None, launcher: str = "none"
+    config: Config,
+    annotations: Annotations,
+    *,
+    out: Path,
+    origin: dict[str, str],
+    dump: Path | None = None,
+    launcher: str = "none",
 ) -> Runner:
     """Return a runner that tests the config's model on `annotations`.
 
@@ -81,11 +87,12 @@ def build_test_runner(
         config: a whole config.
         annotations: the videos to test on.
         out: file to write the metrics to.
+        origin: what the metrics are of, written beside them.
         dump: .npz to write detections and tubes to.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
     _init_processes(config, launcher)
-    metrics = TubeMetrics(annotations, linking=config.get("linking"), out=out, dump=dump)
+    metrics = TubeMetrics(annotations, linking=config.get("linking"), out=out, origin=origin, dump=dump)
     return Runner(
         model=build_model(config),
         test_dataloader=build_loader(config, "test_dataloader", annotations, _seed(config)),

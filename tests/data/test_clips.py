@@ -41,7 +41,7 @@ def reads(monkeypatch) -> list[list[int]]:
     """Replace the decoder: frame i is filled with i. Returns the list of the indices of every read."""
     reads: list[list[int]] = []
 
-    def read_frames(path, indices, *, num_frames=None):
+    def read_frames(path, indices, *, num_frames=None, backend="pyav"):
         reads.append(list(indices))
         assert num_frames is not None and max(indices) < num_frames
         return np.broadcast_to(np.uint8(indices)[:, None, None, None], (len(indices), HEIGHT, WIDTH, 3)).copy()
@@ -153,6 +153,19 @@ def test_a_cached_video_is_read_once_and_gives_the_same_clips(reads):
             assert torch.equal(clip.frames, expected.frames)
             assert torch.equal(clip.actor_masks, expected.actor_masks)
         assert len(reads) == num_reads
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, "pyav"), ({"backend": "decord"}, "decord")])
+def test_frames_are_decoded_by_the_backend_that_was_chosen(monkeypatch, options, expected):
+    backends = []
+
+    def read_frames(path, indices, *, num_frames, backend):
+        backends.append(backend)
+        return np.zeros((len(indices), HEIGHT, WIDTH, 3), np.uint8)
+
+    monkeypatch.setattr(clips, "read_frames", read_frames)
+    dataset_of(make_video("v", 4), training=False, **options)[0]
+    assert backends == [expected]
 
 
 @pytest.mark.usefixtures("reads")

@@ -1,7 +1,11 @@
 """The generated data set: reproducible, exact, and correlated as it says."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -19,6 +23,7 @@ from stal.data.tubes_json import read_tubes_json
 from stal.errors import ConfigError
 from stal.structures import Annotations, Video
 
+TOOL = str(Path(__file__).parents[2] / "tools" / "make_scenes.py")
 WIDTH, HEIGHT, NUM_VIDEOS = 96, 72, 6
 TEST_SPLITS = SPLITS[1:]
 
@@ -232,11 +237,31 @@ def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_tool_prints_a_summary_and_names_errors(tmp_path: Path) -> None:
-    tool = Path(__file__).parents[2] / "tools" / "make_scenes.py"
-    command = [sys.executable, str(tool), str(tmp_path / "out"), "--jobs", "1", "--size", "96x72", "--splits", "train"]
+    command = [sys.executable, TOOL, str(tmp_path / "out"), "--jobs", "1", "--size", "96x72", "--splits", "train"]
     done = subprocess.run([*command, "--videos", "2"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
     again = subprocess.run([*command, "--videos", "2"], capture_output=True, text=True)
     assert again.returncode == 1
-    assert "is not empty" in again.stderr
+    assert re.match(r"error: .* is not empty", again.stderr)
+
+
+@pytest.mark.parametrize("size", ["160", "160x", "axb", "-160x120"])
+def test_the_tool_names_the_form_of_a_size(tmp_path: Path, size: str) -> None:
+    done = subprocess.run([sys.executable, TOOL, str(tmp_path), f"--size={size}"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"argument --size: '{size}' is not of the form WIDTHxHEIGHT, such as 160x120" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends Ctrl-C to a group of processes, as a terminal does")
+def test_an_interrupt_ends_the_tool_and_its_workers_without_a_traceback(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, TOOL, str(out), "--jobs", "2", "--videos", "5000", "--size", "96x72"]
+    tool = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while tool.poll() is None and not list(out.glob("videos/train/*.mp4")):
+        time.sleep(0.05)
+    os.killpg(tool.pid, signal.SIGINT)
+    _, errors = tool.communicate(timeout=60)
+    assert tool.returncode == 130
+    assert errors.strip() == "interrupted"
+    assert len(list(out.glob("videos/train/*.mp4"))) < 100

@@ -76,6 +76,41 @@ def test_a_crop_moves_frames_boxes_and_silhouettes_together():
     assert boxes_in_video(crop)[:, 0].tolist() == [[2, 3, 6, 9], [10, 2, 11, 10]]
 
 
+@pytest.mark.parametrize(
+    ("box", "cut"),
+    [
+        ([2, 3, 6, 9], [2, 3, 6, 9]),  # inside
+        ([-2, 3, 99, 9], [0, 3, 16, 9]),
+        ([-3, 3, 1, 9], [0, 3, 1, 9]),  # one pixel is left
+        ([-3, 3, 0.75, 9], None),  # less than a pixel of width
+        ([15.25, 3, 20, 9], None),
+        ([2, 11.5, 6, 20], None),  # less than a pixel of height
+        ([16, 3, 20, 9], None),  # touches the image
+        ([-9, 3, -2, 9], None),  # outside
+        ([2, 3, 2.5, 9], [2, 3, 2.5, 9]),  # not cut
+        ([-0.25, 3, 0.5, 9], [0, 3, 0.5, 9]),  # less than a pixel wide before too
+        ([-0.5, 3, 0, 9], None),
+        ([-3, 3, 0.5, 3.5], None),  # its height was that small, its width was not
+        ([-3, 3, 2, 3.5], [0, 3, 2, 3.5]),
+    ],
+)
+def test_a_cut_that_leaves_less_than_a_pixel_leaves_nothing(box, cut):
+    boxes = torch.tensor([box, box], dtype=torch.float32)
+    boxes, valid = transforms.cut_boxes(boxes, torch.tensor([True, False]), HEIGHT, WIDTH)
+    assert boxes.tolist() == [cut or [0] * 4, [0] * 4]
+    assert valid.tolist() == [cut is not None, False]
+
+
+def test_no_boxes_are_cut_to_none():
+    boxes, valid = transforms.cut_boxes(torch.zeros(0, 3, 4), torch.zeros(0, 3, dtype=torch.bool), HEIGHT, WIDTH)
+    assert boxes.shape == (0, 3, 4) and valid.shape == (0, 3)
+
+
+def test_an_actor_of_whom_a_window_shows_half_a_pixel_is_dropped():
+    clip = make_clip(boxes=((2.0, 3.0, 6.5, 9.0), (10.0, 1.0, 15.0, 11.0)))
+    assert transforms.crop_clip(clip, 0, 6, HEIGHT, 10).labels.tolist() == [1]
+
+
 def test_an_actor_outside_the_window_is_dropped_with_its_label_and_silhouette():
     crop = transforms.crop_clip(make_clip(), 0, 6, HEIGHT, 10)  # touches the first box
     assert crop.labels.tolist() == [1]

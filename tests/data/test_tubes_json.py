@@ -117,7 +117,9 @@ def test_split_selects_videos_and_an_unknown_split_names_the_file(tmp_path: Path
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFoundError, match=r"nothing\.json"):
+    with pytest.raises(
+        DataNotFoundError, match=r"nothing\.json: .*python tools/make_scenes\.py data/scenes.*data/README\.md"
+    ):
         read_tubes_json(tmp_path / "nothing.json")
 
 

@@ -9,9 +9,11 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 EXAMPLE = """
-model = dict(type="fractions.Fraction", backbone=dict(depth=18, strides=(1, 2)), penalty=None)
+model = dict(type="fractions.Fraction", backbone=dict(type="a.B", depth=18, strides=(1, 2)), penalty=None)
 param_scheduler = [dict(eta_max=1.0, begins=[0, 5]), dict(eta_max=2.0)]
-train_dataloader = dict(batch_size=8)
+train_dataloader = dict(batch_size=8, dataset=dict(split="train"))
+linking = dict()
+randomness = dict(seed=0)
 """
 
 
@@ -65,6 +67,9 @@ def test_an_unknown_top_level_key_is_an_error_with_a_suggestion(write, key, mess
         ({"model.backbone.width": 3}, lambda c: (c.model.backbone.depth, c.model.backbone.width), (18, 3)),
         ({"model.backbone.strides": [1, 1]}, lambda c: c.model.backbone.strides, [1, 1]),
         ({"load_from": "a.pth"}, lambda c: c.load_from, "a.pth"),
+        ({"linking.trim": 0.3}, lambda c: c.linking.trim, 0.3),
+        ({"train_dataloader.pin_memory": True}, lambda c: c.train_dataloader.pin_memory, True),
+        ({"train_dataloader.dataset.backend": "decord"}, lambda c: c.train_dataloader.dataset.backend, "decord"),
     ],
 )
 def test_options_change_settings(write, options, read, expected):
@@ -83,6 +88,8 @@ def test_options_change_settings(write, options, read, expected):
         ("model.penalty.weight", "model.penalty is None, it has no 'weight'"),
         ("model.backbone.depth.more", "depth is 18, it has no 'more'"),
         ("model.backbone.strides.0", r"strides is \(1, 2\), it has no '0'"),
+        ("randomness.sed", "randomness: unknown key 'sed'; did you mean 'seed'"),
+        ("param_scheduler.0.eta_mx", "param_scheduler.0: unknown key 'eta_mx'; did you mean 'eta_max'"),
         ("param_scheduler.2.eta_max", "param_scheduler has 2 items, numbered from 0"),
         ("param_scheduler.first.eta_max", "param_scheduler has 2 items, numbered from 0"),
         ("param_scheduler.0.begins.1", "set the whole of param_scheduler.0.begins"),

@@ -5,15 +5,14 @@ import torch
 from mmengine.logging import MessageHub
 from torch import nn
 
-from stal.engine.model import DetectionModel, actor_masks, clip_result
+from stal.engine.model import DetectionModel, clip_result
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.errors import ConfigError
 from stal.losses.gradient_penalty import GradientPenalty
 from stal.mixing.batch_mix import BatchMix
-from stal.mixing.provenance import add_provenance
 from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector, Tubelets
-from stal.structures import Clip, ClipBatch
+from stal.structures import Clip
 
 FRAMES, HEIGHT, WIDTH = 8, 32, 48
 
@@ -96,34 +95,26 @@ def test_boxes_are_brought_to_the_video_and_repeated_frames_dropped():
     assert result.frames.tolist() == [0, 1, 2, 3]
     # x: 100 - 2 x, cut at 90; y: 1.5 y + 3, cut at 50
     assert result.boxes[0].tolist() == [[76, 9, 90, 50]] * 4
-    expected = torch.tensor([0.1, 0.4, 0.5, 0.6])[:, None] * torch.tensor([0.5, 0.0, 1.0])
-    torch.testing.assert_close(torch.from_numpy(result.scores[0]), expected)
+    assert result.presence[0].tolist() == pytest.approx([0.1, 0.4, 0.5, 0.6])
+    assert result.class_scores[0].tolist() == [0.5, 0, 1]
+
+
+def test_frames_between_those_of_a_clip_with_a_stride_are_interpolated():
+    window = dataclasses.replace(CLIPS[0], frame_indices=torch.arange(10, 10 + 2 * FRAMES, 2))
+    boxes = torch.tensor([2.0, 4.0, 12.0, 20.0]).repeat(1, FRAMES, 1)
+    boxes[:, :, 0] += torch.arange(FRAMES)
+    result = clip_result(Tubelets(boxes, torch.ones(1, 3), torch.linspace(0, 0.7, FRAMES)[None]), window)
+    assert result.frames.tolist() == list(range(10, 25))
+    assert result.boxes[0, :, 0].tolist() == pytest.approx([4 + t for t in range(15)])  # twice the clip's
+    assert result.presence[0].tolist() == pytest.approx([0.05 * t for t in range(15)], abs=1e-6)
 
 
 def test_a_clip_in_which_nothing_is_detected_has_a_result_without_rows():
     nothing = Tubelets(torch.zeros(0, FRAMES, 4), torch.zeros(0, 3), torch.zeros(0, FRAMES))
     result = clip_result(nothing, CLIPS[0])
     assert result.boxes.shape == (0, FRAMES, 4)
-    assert result.scores.shape == (0, FRAMES, 3)
-
-
-def test_actor_masks_are_where_the_provenance_says():
-    batch = add_provenance(ClipBatch.from_clips([CLIPS[0], clip([]), CLIPS[1]]))
-    masks = actor_masks(batch)
-    assert masks.shape == (3, FRAMES, HEIGHT, WIDTH)
-    assert torch.equal(masks[0], batch.provenance[0] == 1)
-    assert torch.equal(masks[1], batch.provenance[0] == 2)
-    assert torch.equal(masks[2], batch.provenance[2] == 1)
-    assert masks.any(3).any(2).any(1).all()
-
-
-def test_actor_masks_of_nobody_are_none():
-    assert actor_masks(add_provenance(ClipBatch.from_clips([clip([])]))).shape == (0, FRAMES, HEIGHT, WIDTH)
-
-
-def test_a_batch_without_provenance_has_no_actor_masks():
-    with pytest.raises(ConfigError, match="no provenance"):
-        actor_masks(ClipBatch.from_clips(CLIPS))
+    assert result.class_scores.shape == (0, 3)
+    assert result.presence.shape == (0, FRAMES)
 
 
 def test_a_penalty_is_refused_with_batch_statistics():
@@ -195,10 +186,34 @@ def test_ground_truth_proposals_take_the_place_of_the_networks():
 def test_a_test_step_gives_results_in_pixels_of_the_video():
     for result in small_model().eval().test_step(CLIPS):
         assert result.boxes.shape[1:] == (FRAMES, 4)
-        assert result.scores.shape == (len(result.boxes), FRAMES, 3)
+        assert result.class_scores.shape == (len(result.boxes), 3)
         assert len(result.boxes) and result.boxes.max() > WIDTH
 
 
 def test_features_are_those_of_the_backbone():
     slow, fast, _ = small_model().eval()(small_model().data_preprocessor.prepare(CLIPS, False))
     assert (slow.shape[2], fast.shape[2]) == (FRAMES // 4, FRAMES)
+
+
+def test_the_penalty_is_the_same_under_mixed_precision():
+    gradients = []
+    for amp in (False, True):
+        torch.manual_seed(0)
+        model = small_model(penalty=0.5)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+            losses = train_losses(model, CLIPS)
+        losses["loss_pgg"].backward()
+        weight = next(p for p in model.detector.backbone.parameters() if p.ndim == 5)
+        gradients.append(weight.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    assert gradients[0].abs().sum() > 0
+
+
+def test_an_actor_that_is_not_on_the_keyframe_is_no_target():
+    absent = clip([[10.0, 2.0, 26.0, 30.0]], on_keyframe=False, seed=1)
+    model = small_model(penalty=0.5).train()
+    batch = model.data_preprocessor.prepare([CLIPS[0], absent], True).batch
+    output = model.detector.loss(batch)
+    assert output.actors.tolist() == [0, 1]
+    assert output.clip_index.tolist() == [0, 0]
+    assert train_losses(model, [absent])["loss_pgg"] == 0

@@ -39,7 +39,7 @@ def test_each_channel_gets_zero_mean_and_unit_variance():
 
 
 def test_the_default_scale_is_that_of_slowfast():
-    grey = ClipPreprocessor()([clip(0, []), clip(255, [])]).batch.clips
+    grey = ClipPreprocessor().prepare([clip(0, []), clip(255, [])]).batch.clips
     torch.testing.assert_close(grey.amax((1, 2, 3, 4)), torch.tensor([-0.45 / 0.225, 0.55 / 0.225]))
 
 
@@ -52,19 +52,21 @@ def test_in_testing_clips_are_neither_mixed_nor_given_provenance():
 
 
 def test_in_training_without_a_mixer_provenance_is_added():
-    batch = ClipPreprocessor()(CLIPS, training=True).batch
+    batch = ClipPreprocessor().prepare(CLIPS, training=True).batch
     assert batch.provenance[0, 0, :3, :3].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
     assert [sources.tolist() for sources in batch.sources] == [[0], [1, 1], []]
-    torch.testing.assert_close(batch.clips, ClipPreprocessor()(CLIPS).batch.clips)
+    torch.testing.assert_close(batch.clips, ClipPreprocessor().prepare(CLIPS).batch.clips)
 
 
 def test_silhouettes_mark_the_actors_if_asked_for():
-    batch = ClipPreprocessor(mask="silhouette")([clip(0, [[0.0, 0.0, 3.0, 3.0]], silhouettes=True)], True).batch
+    batch = ClipPreprocessor(mask="silhouette").prepare([clip(0, [[0.0, 0.0, 3.0, 3.0]], silhouettes=True)], True).batch
     assert int((batch.provenance == 1).sum(dtype=torch.int64)) == 2  # one pixel on two frames
 
 
 def test_in_training_the_mixer_mixes_before_values_are_normalised():
-    batch = ClipPreprocessor(BatchMix(probability=1.0), mean=(0.0,) * 3, std=(1.0,) * 3)(CLIPS, training=True).batch
+    batch = (
+        ClipPreprocessor(BatchMix(probability=1.0), mean=(0.0,) * 3, std=(1.0,) * 3).prepare(CLIPS, training=True).batch
+    )
     for values, provenance, sources in zip(batch.clips, batch.provenance, batch.sources, strict=True):
         for row, source in enumerate(sources.tolist()):
             assert (values[:, provenance == row + 1] == CLIPS[source].frames[0, 0, 0, 0]).all()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stal.errors import ConfigError, ShapeError
 from stal.mixing.batch_mix import BatchMix, batch_mix
-from stal.mixing.provenance import actor_mask, add_provenance
+from stal.mixing.provenance import add_provenance
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
 
@@ -115,7 +115,7 @@ def test_provenance_partitions_every_voxel_and_tells_where_it_came_from(batch, s
     for host in range(len(batch)):
         provenance, sources = mixed.provenance[host], mixed.sources[host]
         assert len(sources) == len(mixed.labels[host])
-        one_hot = torch.stack([actor_mask(provenance, k) for k in range(len(sources) + 1)])
+        one_hot = torch.stack([provenance == k for k in range(len(sources) + 1)])
         assert (one_hot.sum(dim=0) == 1).all()
         for voxels, source in zip(one_hot, [host, *sources.tolist()], strict=True):
             assert torch.equal(mixed.clips[host][:, voxels], batch.clips[source][:, voxels])
@@ -153,7 +153,7 @@ def test_a_valid_box_holds_a_voxel_of_its_actor_and_all_that_it_has(
         assert int(provenance.max()) <= len(boxes)
         inside = box_masks(boxes, HEIGHT, WIDTH)
         for row in range(len(boxes)):
-            voxels = actor_mask(provenance, row + 1)
+            voxels = provenance == row + 1
             assert not (voxels & ~inside[row]).any()
             assert torch.equal(voxels.any(dim=2).any(dim=1), valid[row])
 
@@ -173,7 +173,7 @@ def test_silhouettes_paste_only_what_is_silhouette(batch, seed):
     for host, sources in enumerate(mixed.sources):
         for row in range(len(sources)):
             source, original = divmod(int(mixed.labels[host][row]), 10)
-            voxels = actor_mask(mixed.provenance[host], row + 1)
+            voxels = mixed.provenance[host] == row + 1
             assert not (voxels & ~batch.actor_masks[source][original]).any()
             assert not (voxels & ~mixed.actor_masks[host][row]).any()
 
