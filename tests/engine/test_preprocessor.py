@@ -44,7 +44,7 @@ def test_the_default_scale_is_that_of_slowfast():
 
 
 def test_in_testing_clips_are_neither_mixed_nor_given_provenance():
-    prepared = ClipPreprocessor(BatchMix(probability=1.0))(CLIPS, training=False)
+    prepared = ClipPreprocessor(BatchMix(probability=1.0)).prepare(CLIPS, training=False)
     assert prepared.batch.provenance is None
     assert prepared.batch.sources is None
     assert prepared.clips is CLIPS
