@@ -14,5 +14,5 @@ with read_base():
 
 model.update(
     data_preprocessor=dict(mixer=dict(type=BatchMix, probability=0.5)),
-    penalty=dict(type=GradientPenalty, weight=1e-4, interval=4),
+    penalty=dict(type=GradientPenalty, weight=1e-4, interval=8),
 )
