@@ -39,8 +39,9 @@ clean:
 
 # A stamp records that a step was finished. What follows a `|` must exist, but being newer does not repeat the step.
 
+# An interrupted training goes on; one that was finished, but whose config or data changed since, begins anew.
 $(WORK_DIR)/.trained: $(CONFIG) $(wildcard configs/_base_/*.py) $(SCENES)/annotations.json
-	$(RUN) tools/train.py $(CONFIG) $(if $(wildcard $@),,--resume)  # go on after an interruption, begin anew if something changed
+	$(RUN) tools/train.py $(CONFIG) $(if $(wildcard $@),,--resume)
 	@touch $@
 
 # The annotations are written last, so without them what is there was interrupted.

@@ -20,5 +20,5 @@ test_dataloader["dataset"].update(split="test", stride=2, step=16, transform=dic
 model.update(
     detector=dict(num_classes=24),
     data_preprocessor=dict(mixer=dict(type=BatchMix, probability=0.5)),
-    penalty=dict(type=GradientPenalty, weight=1e-4),
+    penalty=dict(type=GradientPenalty, weight=1e-4, interval=8),
 )
