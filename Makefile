@@ -26,7 +26,7 @@ demo: $(WORK_DIR)/.trained
 	@echo "gradient tubes: $$(ls $(WORK_DIR)/gradients/*.mp4)"
 
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2  # two processes, one thread each
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile  # two processes, one thread each
 
 lint: $(VENV)/.installed-dev
 	$(RUN) -m ruff check
