@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 def print_metrics(path: Path) -> None:
-    """Print the content of a `metrics.json` as a table: all classes together, then each."""
+    """Print the content of a `metrics.json` as a table: all classes together, then each that is annotated."""
     metrics: dict[str, Any] = json.loads(path.read_text())
     names = [name for name in metrics if "mAP" in name]
     table = Table(title=f"{path}: {metrics['num_videos']} videos of {metrics['split']}, {metrics['protocol']['name']}")
@@ -17,8 +17,13 @@ def print_metrics(path: Path) -> None:
     for name in names:
         table.add_column(name, justify="right")
     table.add_row("all", *(_percent(metrics[name]) for name in names), style="bold", end_section=True)
-    for label, values in metrics["per_class"].items():
+    annotated = {
+        label: values for label, values in metrics["per_class"].items() if any(v is not None for v in values.values())
+    }
+    for label, values in annotated.items():
         table.add_row(label, *(_percent(values[name]) for name in names))
+    left_out = len(metrics["per_class"]) - len(annotated)
+    table.caption = f"left out: {left_out} classes without ground truth" if left_out else None
     Console(width=120).print(table)
 
 
