@@ -1,9 +1,9 @@
 """UCF101-24 at 96 x 128 pixels with the small network of the scenes, BatchMix and the gradient penalty: for a CPU.
 
 python tools/train.py configs/ucf24_tiny_batchmix_pgg.py
-Result: not yet measured on the whole data set. As a check that all works on real videos: 85 training and 33 test videos of three
-classes, with train_cfg.max_epochs=6 train_dataloader.dataset.clips_per_video=4, in 5 minutes on two CPU cores:
-frame-mAP@0.5 10.7, video-mAP@0.2 / 0.5 24.6 / 4.0.
+Result: not yet measured on the whole data set. As a check that all works on real videos: 85 training and 33 test
+videos of three classes, with train_cfg.max_epochs=6 train_dataloader.dataset.clips_per_video=4, in 5 minutes on two
+CPU cores: frame-mAP@0.5 10.7, video-mAP@0.2 / 0.5 24.6 / 4.0.
 """
 
 from mmengine.config import read_base
