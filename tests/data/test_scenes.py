@@ -1,11 +1,13 @@
 """The generated data set: reproducible, exact, and correlated as it says."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -257,11 +259,18 @@ def test_the_tool_names_the_form_of_a_size(tmp_path: Path, size: str) -> None:
 def test_an_interrupt_ends_the_tool_and_its_workers_without_a_traceback(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, TOOL, str(out), "--jobs", "2", "--videos", "5000", "--size", "96x72"]
-    tool = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while tool.poll() is None and not list(out.glob("videos/train/*.mp4")):
-        time.sleep(0.05)
-    os.killpg(tool.pid, signal.SIGINT)
-    _, errors = tool.communicate(timeout=60)
+    listen = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a background job's children are born deaf to Ctrl-C
+    tool = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listen)
+    try:
+        while tool.poll() is None and not list(out.glob("videos/train/*.mp4")):
+            time.sleep(0.05)
+        os.killpg(tool.pid, signal.SIGINT)
+        _, errors = tool.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(tool.pid, signal.SIGKILL)
     assert tool.returncode == 130
     assert errors.strip() == "interrupted"
     assert len(list(out.glob("videos/train/*.mp4"))) < 100
