@@ -22,7 +22,7 @@ NUM_TOP_SCORES = 40  # Singh et al. 2017 score a tube by so many of its best box
 
 # Frames (T,), boxes (R, T, 4) and class scores (R, T, K) of the R tubelets that a detector saw in one window; R and T
 # differ between windows, and a name would tie them.
-WindowTubelets = tuple[Int64[np.ndarray, "_"], Float32[np.ndarray, "_ _ 4"], Float[np.ndarray, "_ _ _"]]
+WindowTubelets = tuple[Int64[np.ndarray, " _"], Float32[np.ndarray, "_ _ 4"], Float[np.ndarray, "_ _ _"]]
 
 
 def merge_tubelets(
@@ -86,7 +86,7 @@ def merge_tubelets(
     return Detections.concatenate(parts)
 
 
-def _without_area(boxes: Float32[np.ndarray, "N 4"]) -> Bool[np.ndarray, "N"]:
+def _without_area(boxes: Float32[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
     """Return which boxes have no width or no height; NaN counts as having both, so that it is not hidden."""
     return (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
 
@@ -201,12 +201,12 @@ def _take_best(close: Bool[np.ndarray, "P B"]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _path_score(scores: Float64[np.ndarray, "T"]) -> float:
+def _path_score(scores: Float64[np.ndarray, " T"]) -> float:
     """Return the mean of the best `NUM_TOP_SCORES` scores."""
     return float(np.sort(scores)[-NUM_TOP_SCORES:].mean())
 
 
-def _best_run(gains: Float64[np.ndarray, "T"]) -> slice:
+def _best_run(gains: Float64[np.ndarray, " T"]) -> slice:
     """Return the run of at least one element with the highest sum: the maximum subarray."""
     total = np.concatenate([[0.0], np.cumsum(gains)])
     end = int((total[1:] - np.minimum.accumulate(total[:-1])).argmax()) + 1

@@ -73,7 +73,7 @@ class Tube(_ShapeRepr):
     """
 
     label: int
-    frames: Int64[np.ndarray, "T"]
+    frames: Int64[np.ndarray, " T"]
     boxes: Float32[np.ndarray, "T 4"]
     id: int = 0
     score: float | None = None
@@ -97,7 +97,7 @@ class Tube(_ShapeRepr):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def boxes_at(self, frames: Shaped[np.ndarray, "F"]) -> tuple[Float32[np.ndarray, "F 4"], Bool[np.ndarray, "F"]]:
+    def boxes_at(self, frames: Shaped[np.ndarray, " F"]) -> tuple[Float32[np.ndarray, "F 4"], Bool[np.ndarray, " F"]]:
         """Return this tube's boxes at `frames` and where it has one; rows where it has none are zero."""
         frames = np.asarray(frames, dtype=np.int64)
         position = np.searchsorted(self.frames, frames).clip(max=len(self) - 1)
@@ -193,10 +193,10 @@ class Detections(_ShapeRepr):
         scores: (N,) float64, higher is surer.
     """
 
-    frames: Int64[np.ndarray, "N"]
+    frames: Int64[np.ndarray, " N"]
     boxes: Float32[np.ndarray, "N 4"]
-    labels: Int64[np.ndarray, "N"]
-    scores: Float[np.ndarray, "N"]
+    labels: Int64[np.ndarray, " N"]
+    scores: Float[np.ndarray, " N"]
 
     def __post_init__(self) -> None:
         for name, dtype in (("frames", np.int64), ("boxes", np.float32), ("labels", np.int64), ("scores", np.float64)):
@@ -255,11 +255,11 @@ class Clip(_ShapeRepr):
     frames: Shaped[Tensor, "C T H W"]
     boxes: Float32[Tensor, "N T 4"]
     valid: Bool[Tensor, "N T"]
-    labels: Int64[Tensor, "N"]
+    labels: Int64[Tensor, " N"]
     actor_masks: Bool[Tensor, "N T H W"] | None
     video_key: str
-    frame_indices: Int64[Tensor, "T"]
-    to_video: Float32[Tensor, "4"]
+    frame_indices: Int64[Tensor, " T"]
+    to_video: Float32[Tensor, " 4"]
     video_size: tuple[int, int]
     num_video_frames: int
 
@@ -298,10 +298,10 @@ class ClipBatch(_ShapeRepr):
     clips: Shaped[Tensor, "B C T H W"]
     boxes: tuple[Float32[Tensor, "_ T 4"], ...]
     valid: tuple[Bool[Tensor, "_ T"], ...]
-    labels: tuple[Int64[Tensor, "_"], ...]
+    labels: tuple[Int64[Tensor, " _"], ...]
     actor_masks: tuple[Bool[Tensor, "_ T H W"], ...] | None = None
     provenance: Shaped[Tensor, "B T H W"] | None = None
-    sources: tuple[Int64[Tensor, "_"], ...] | None = None
+    sources: tuple[Int64[Tensor, " _"], ...] | None = None
 
     def __post_init__(self) -> None:
         b, _, t, h, w = self.clips.shape

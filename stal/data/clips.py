@@ -129,7 +129,7 @@ class ClipDataset(Dataset[Clip]):
             num_video_frames=video.num_frames,
         )
 
-    def _read_frames(self, video: Video, indices: Int64[np.ndarray, "T"]) -> UInt8[np.ndarray, "T H W 3"]:
+    def _read_frames(self, video: Video, indices: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:
         frames = self._cache.read(
             f"{video.key} frames",
             video.num_frames * video.height * video.width * 3,
@@ -144,7 +144,7 @@ class ClipDataset(Dataset[Clip]):
             )
         return frames
 
-    def _read_masks(self, video: Video, indices: Int64[np.ndarray, "T"]) -> UInt8[np.ndarray, "T H W"]:
+    def _read_masks(self, video: Video, indices: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W"]:
         return self._cache.read(
             f"{video.key} masks",
             video.num_frames * video.height * video.width,
@@ -166,7 +166,7 @@ class _VideoCache:
         key: str,
         num_bytes: int,
         num_frames: int,
-        indices: Int64[np.ndarray, "T"],
+        indices: Int64[np.ndarray, " T"],
         read: Callable[[np.ndarray], np.ndarray],
     ) -> Shaped[np.ndarray, "T ..."]:
         """Return the frames at `indices`: from memory, or else by `read`, of the whole video if it fits the budget."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -30,6 +31,8 @@ _logger = logging.getLogger(__name__)
 MAX_TABLES = 4096  # about 10 kB each; all 3,194 videos of UCF101-24 fit
 MAX_CLAMPED_FRAMES = 2
 
+# A title that is not UTF-8 was an error before PyAV 19, unless this was set; since then it cannot be set.
+_OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _SEEKABLE_CONTAINERS = {"avi", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 _DECORD_CODECS = {"avi": {"mpeg4", "mjpeg"}, "mov,mp4,m4a,3gp,3g2,mj2": {"h264", "mpeg4"}}
 
@@ -50,8 +53,8 @@ class FrameTable:
         num_damaged: frames of which parts were made up by the decoder, because the file is broken there.
     """
 
-    times: Int64[np.ndarray, "N"]
-    key_frames: Int64[np.ndarray, "K"]
+    times: Int64[np.ndarray, " N"]
+    key_frames: Int64[np.ndarray, " K"]
     height: int
     width: int
     rotation: int
@@ -171,7 +174,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise VideoReadError(f"{path}: the file is empty (0 bytes); download it again")
     try:
         # Playlists are a video format to FFmpeg: a file must not make it fetch others from the network.
-        with av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"}) as container:
+        with av.open(str(path), options={"protocol_whitelist": "file"}, **_OPEN_ARGUMENTS) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream) or stream.codec_context is None:
                 raise VideoReadError(f"{path}: there is no video stream to read in this {container.format.name} file")
@@ -191,8 +194,8 @@ def time_of(frame: VideoFrame) -> int:
 
 
 def map_frames(
-    times: Int64[np.ndarray, "N"], num_frames: int, source: Path
-) -> tuple[str, Int64[np.ndarray, "num_frames"]]:
+    times: Int64[np.ndarray, " N"], num_frames: int, source: Path
+) -> tuple[str, Int64[np.ndarray, " num_frames"]]:
     """Map the annotated frames of a video onto the frames that it decodes to.
 
     Some files hold packets that decode to nothing: they decode to fewer frames than the annotators saw, who were

@@ -40,7 +40,7 @@ class ProposalFile:
 
 
 def to_clip_boxes(
-    boxes_video: Float32[Tensor, "P 4"], to_video: Float32[Tensor, "4"], clip_size: tuple[int, int]
+    boxes_video: Float32[Tensor, "P 4"], to_video: Float32[Tensor, " 4"], clip_size: tuple[int, int]
 ) -> Float32[Tensor, "_ 4"]:
     """Bring boxes of a video to a clip of it, cut them to the clip, and leave out those of which nothing is left.
 

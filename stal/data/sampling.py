@@ -9,7 +9,7 @@ from stal.structures import Video
 
 def clip_frames(
     keyframe: int, num_frames_clip: int, stride: int, num_video_frames: int
-) -> Int64[np.ndarray, "{num_frames_clip}"]:
+) -> Int64[np.ndarray, " {num_frames_clip}"]:
     """Return the frames of the clip around a keyframe, which sits at index `num_frames_clip // 2` of the clip.
 
     A clip of 8 frames with stride 2 around keyframe 11:
@@ -40,14 +40,14 @@ def clip_frames(
     return (keyframe + offsets).clip(0, num_video_frames - 1)
 
 
-def train_keyframes(video: Video) -> Int64[np.ndarray, "K"]:
+def train_keyframes(video: Video) -> Int64[np.ndarray, " K"]:
     """Return the frames on which any tube has a box, rising: a clip around them has an actor on its keyframe."""
     if not video.tubes:
         return np.zeros(0, np.int64)
     return np.unique(np.concatenate([tube.frames for tube in video.tubes]))
 
 
-def test_keyframes(num_video_frames: int, num_frames_clip: int, stride: int, step: int) -> Int64[np.ndarray, "K"]:
+def test_keyframes(num_video_frames: int, num_frames_clip: int, stride: int, step: int) -> Int64[np.ndarray, " K"]:
     """Return keyframes whose clips together cover a video, one every `step` frames.
 
     The first clip starts at the first frame of the video, and the last one is moved back to end at the last frame.

@@ -37,7 +37,7 @@ def cut_boxes(
 
 
 def to_video_boxes(
-    boxes_clip: Float32[Tensor, "*N 4"], to_video: Float32[Tensor, "4"], video_size: tuple[int, int]
+    boxes_clip: Float32[Tensor, "*N 4"], to_video: Float32[Tensor, " 4"], video_size: tuple[int, int]
 ) -> Float32[Tensor, "*N 4"]:
     """Bring boxes of a clip back to its video.
 

@@ -131,7 +131,7 @@ def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _frames_to_runs(frames: Int64[np.ndarray, "T"]) -> list[list[int]]:
+def _frames_to_runs(frames: Int64[np.ndarray, " T"]) -> list[list[int]]:
     """Return the runs [start, stop) of consecutive frames."""
     breaks = np.flatnonzero(np.diff(frames) != 1) + 1
     return [[int(run[0]), int(run[-1]) + 1] for run in np.split(frames, breaks)]
@@ -248,7 +248,7 @@ def _parse_tube(node: _Node, labels: dict[str, int], num_frames: int) -> Tube:
     return node.build(Tube, label=labels[label.value], frames=frames, boxes=boxes, id=node.child("id").integer())
 
 
-def _parse_frames(node: _Node, num_frames: int) -> Int64[np.ndarray, "T"]:
+def _parse_frames(node: _Node, num_frames: int) -> Int64[np.ndarray, " T"]:
     runs = []
     end = 0
     for run in node.items():

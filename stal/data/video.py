@@ -21,7 +21,7 @@ from stal.data.frame_table import FrameTable, frame_table, map_frames, open_vide
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError, VideoReadError
 from stal.structures import Video
 
-Indices = Sequence[int] | Integer[np.ndarray, "T"]
+Indices = Sequence[int] | Integer[np.ndarray, " T"]
 Backend = Literal["pyav", "decord"]
 _BACKENDS = get_args(Backend)
 
@@ -124,16 +124,16 @@ def read_masks(video: Video, indices: Indices) -> UInt8[np.ndarray, "T H W"]:
     return masks[wanted]
 
 
-def _frame_times(path: Path) -> Int64[np.ndarray, "N"]:
+def _frame_times(path: Path) -> Int64[np.ndarray, " N"]:
     """Return the presentation times of the frames; those of a folder are 0, 1, 2, ..."""
     return _folder_times(path) if path.is_dir() else frame_table(path).times
 
 
-def _folder_times(folder: Path) -> Int64[np.ndarray, "N"]:
+def _folder_times(folder: Path) -> Int64[np.ndarray, " N"]:
     return np.arange(len(list_frames(folder)))
 
 
-def _checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.ndarray, "T"]:
+def _checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.ndarray, " T"]:
     """Return `indices` as an array, if there are any and all are frames of the video."""
     array = np.asarray(indices)
     if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
@@ -147,7 +147,7 @@ def _checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.
     return array.astype(np.int64)
 
 
-def _decode_with_pyav(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, "T"]) -> UInt8[np.ndarray, "T H W 3"]:
+def _decode_with_pyav(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:
     """Decode the frames `ordinals` (rising), seeking where that is safe."""
     start = table.key_frame_before(int(ordinals[0])) if table.is_seekable else 0
     frames = _decode_pass(path, table, ordinals, start)
@@ -159,7 +159,7 @@ def _decode_with_pyav(path: Path, table: FrameTable, ordinals: Int64[np.ndarray,
 
 
 def _decode_pass(
-    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, "T"], start: int
+    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"], start: int
 ) -> UInt8[np.ndarray, "T H W 3"] | None:
     """Decode from the frame `start` on; return None as soon as a frame is not the one that the table has there."""
     frames = np.empty((len(ordinals), table.height, table.width, 3), dtype=np.uint8)
@@ -194,7 +194,7 @@ def _to_rgb(
 
 
 def _decode_with_decord(
-    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, "T"]
+    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """Decode the frames `ordinals` with decord, if the file is of a kind that decord reads right."""
     if not table.decord_is_exact:

@@ -18,13 +18,13 @@ class RoiSamples(NamedTuple):
     """
 
     boxes: Float[Tensor, "R 4"]
-    actors: Int64[Tensor, "R"]
+    actors: Int64[Tensor, " R"]
 
 
 def sample_rois(
     proposals: Float[Tensor, "P 4"],
     actor_boxes: Float[Tensor, "N 4"],
-    present: Bool[Tensor, "N"],
+    present: Bool[Tensor, " N"],
     *,
     num_samples: int,
     positive_fraction: float,
@@ -57,7 +57,7 @@ def sample_rois(
     return RoiSamples(candidates[chosen], actors[chosen])
 
 
-def classification_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, "R"]) -> Float[Tensor, ""]:
+def classification_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"]) -> Float[Tensor, ""]:
     """Return binary cross-entropy, summed over classes and averaged over tubelets.
 
     Args:

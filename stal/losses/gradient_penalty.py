@@ -22,15 +22,15 @@ class GradientEnergy(NamedTuple):
         inside: (A,) over the actor's voxels; for the log.
     """
 
-    outside: Float[Tensor, "A"]
-    inside: Float[Tensor, "A"]
+    outside: Float[Tensor, " A"]
+    inside: Float[Tensor, " A"]
 
 
 def gradient_energy(
-    logits: Float[Tensor, "A"],
+    logits: Float[Tensor, " A"],
     clips: Float[Tensor, "B C T H W"],
     actor_masks: Bool[Tensor, "A T H W"],
-    clip_index: Int64[Tensor, "A"],
+    clip_index: Int64[Tensor, " A"],
 ) -> GradientEnergy:
     """Return the exact, twice differentiable energy of the logits' input gradients outside and inside their actors.
 
@@ -115,10 +115,10 @@ class GradientPenalty:
 
     def __call__(
         self,
-        logits: Float[Tensor, "A"],
+        logits: Float[Tensor, " A"],
         clips: Float[Tensor, "B C T H W"],
         actor_masks: Bool[Tensor, "A T H W"],
-        clip_index: Int64[Tensor, "A"],
+        clip_index: Int64[Tensor, " A"],
     ) -> dict[str, Tensor]:
         """Return `loss_pgg`, and for the log the mean energies outside and inside the actors.
 
@@ -153,7 +153,7 @@ def _reaches_weights(penalty: Tensor, clips: Tensor) -> bool:
     return False
 
 
-def _passes(clip_index: Int64[Tensor, "A"]) -> list[Int64[Tensor, "_"]]:
+def _passes(clip_index: Int64[Tensor, " A"]) -> list[Int64[Tensor, " _"]]:
     """Return the targets of each backward pass: first the first target of every clip, then the second, and so on."""
     same_clip = clip_index[:, None] == clip_index[None]
     rank = same_clip.tril(diagonal=-1).sum(1)

@@ -23,12 +23,12 @@ class OverlapTable:
         pair_iou: (P,) their overlap.
     """
 
-    scores: Float64[np.ndarray, "D"]
-    labels: Int64[np.ndarray, "D"]
-    truth_labels: Int64[np.ndarray, "G"]
-    pair_detection: Int64[np.ndarray, "P"]
-    pair_truth: Int64[np.ndarray, "P"]
-    pair_iou: Float64[np.ndarray, "P"]
+    scores: Float64[np.ndarray, " D"]
+    labels: Int64[np.ndarray, " D"]
+    truth_labels: Int64[np.ndarray, " G"]
+    pair_detection: Int64[np.ndarray, " P"]
+    pair_truth: Int64[np.ndarray, " P"]
+    pair_iou: Float64[np.ndarray, " P"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class MeanAveragePrecision:
         per_class: (K,) NaN where a class has no ground truth.
     """
 
-    per_class: Float64[np.ndarray, "K"]
+    per_class: Float64[np.ndarray, " K"]
 
     @property
     def mean(self) -> float:
@@ -48,7 +48,7 @@ class MeanAveragePrecision:
         return float(present.mean()) if len(present) else float("nan")
 
 
-def average_precision(hits: Bool[np.ndarray, "R"], num_truth: int) -> float:
+def average_precision(hits: Bool[np.ndarray, " R"], num_truth: int) -> float:
     """Return the all-point area under the precision envelope.
 
     Args:
@@ -78,7 +78,7 @@ def mean_average_precision(table: OverlapTable, num_classes: int, iou_threshold:
     return MeanAveragePrecision(per_class)
 
 
-def _hits(table: OverlapTable, ranking: Int64[np.ndarray, "D"], iou_threshold: float) -> Bool[np.ndarray, "D"]:
+def _hits(table: OverlapTable, ranking: Int64[np.ndarray, " D"], iou_threshold: float) -> Bool[np.ndarray, " D"]:
     """Return which detections are true positives: the surest of those whose best match is the same ground truth."""
     # Sorted by detection, then by falling IoU (stable: the first ground truth wins a tie), so that the first pair of
     # every detection is its best one.

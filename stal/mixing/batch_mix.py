@@ -104,10 +104,10 @@ class _MixedClip(NamedTuple):
     frames: Shaped[Tensor, "C T H W"]
     boxes: Float32[Tensor, "N T 4"]
     valid: Bool[Tensor, "N T"]
-    labels: Int64[Tensor, "N"]
+    labels: Int64[Tensor, " N"]
     actor_masks: Bool[Tensor, "N T H W"] | None
     provenance: Int16[Tensor, "T H W"]
-    sources: Int64[Tensor, "N"]
+    sources: Int64[Tensor, " N"]
 
 
 def _check_settings(probability: float, max_pasted: int, min_visible: float) -> None:
@@ -122,7 +122,7 @@ def _check_settings(probability: float, max_pasted: int, min_visible: float) -> 
 
 def _draw_pastes(
     num_actors: list[int], generator: torch.Generator, probability: float, max_pasted: int
-) -> list[tuple[int, Int64[Tensor, "R"]]]:
+) -> list[tuple[int, Int64[Tensor, " R"]]]:
     """Draw for every clip its donor and the rows to paste; a clip that is not mixed is its own donor of no row."""
     pastes = []
     for host in range(len(num_actors)):
@@ -142,7 +142,7 @@ def _paste(
     volumes: list[Bool[Tensor, "_ T H W"]],
     host: int,
     donor: int,
-    rows: Int64[Tensor, "R"],
+    rows: Int64[Tensor, " R"],
     min_visible: float,
 ) -> _MixedClip:
     """Return clip `host` with the actors `rows` of clip `donor` on top; actors that are hidden are still among them."""

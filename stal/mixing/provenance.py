@@ -156,7 +156,7 @@ def _seen_frames(provenance: Int16[Tensor, "T H W"], num_actors: int) -> Bool[Te
     return (provenance.flatten(1) == ids[:, None, None]).sum(dim=2) > 0  # on the CPU several times faster than any()
 
 
-def _renumber(provenance: Int16[Tensor, "T H W"], kept: Bool[Tensor, "N"]) -> Int16[Tensor, "T H W"]:
+def _renumber(provenance: Int16[Tensor, "T H W"], kept: Bool[Tensor, " N"]) -> Int16[Tensor, "T H W"]:
     """Return the ids that actors have once only the `kept` rows are left; the others have no voxel."""
     new_ids = F.pad(kept.cumsum(dim=0), (1, 0)).to(provenance.dtype)
     return new_ids.index_select(0, provenance.flatten().int()).view_as(provenance)  # 5 times faster than new_ids[...]

@@ -102,7 +102,7 @@ class SlowFast(nn.Module):
                     module.eval()
         return self
 
-    def slow_frames(self, num_frames: int) -> Int64[Tensor, "T_slow"]:
+    def slow_frames(self, num_frames: int) -> Int64[Tensor, " T_slow"]:
         """Return which of a clip's frames the slow pathway sees, spread evenly, first and last included."""
         if num_frames % self.alpha:
             raise ShapeError(f"a clip of {num_frames} frames gives no even slow pathway with alpha={self.alpha}")

@@ -39,9 +39,9 @@ class TrainOutput(NamedTuple):
     """
 
     losses: dict[str, Tensor]
-    actor_logits: Float[Tensor, "A"]
-    actors: Int64[Tensor, "A"]
-    clip_index: Int64[Tensor, "A"]
+    actor_logits: Float[Tensor, " A"]
+    actors: Int64[Tensor, " A"]
+    clip_index: Int64[Tensor, " A"]
 
 
 class TubeDetector(nn.Module):
@@ -173,7 +173,7 @@ class TubeDetector(nn.Module):
         ]
 
     def class_logits(
-        self, clips: Float[Tensor, "B C T H W"], tubelets: Float[Tensor, "R T 4"], clip_index: Int64[Tensor, "R"]
+        self, clips: Float[Tensor, "B C T H W"], tubelets: Float[Tensor, "R T 4"], clip_index: Int64[Tensor, " R"]
     ) -> Float[Tensor, "R K"]:
         """Return the class logits of given tubelets, differentiable with respect to `clips`."""
         return self._classify(self.backbone(clips), tubelets, clip_index)
@@ -195,7 +195,7 @@ class TubeDetector(nn.Module):
         return Tubelets(tubelets.boxes[rows], (tubelets.class_scores * kept)[rows], tubelets.presence[rows])
 
 
-def _clip_index(per_clip: list[Tensor]) -> Int64[Tensor, "_"]:
+def _clip_index(per_clip: list[Tensor]) -> Int64[Tensor, " _"]:
     """Return the clip of every row of the concatenated tensors."""
     device = per_clip[0].device
     counts = torch.tensor([len(rows) for rows in per_clip], device=device)

@@ -85,7 +85,7 @@ class TubeletRegressor(nn.Module):
         self,
         features: PathwayFeatures,
         tubelets: Float[Tensor, "R T 4"],
-        batch_index: Int64[Tensor, "R"],
+        batch_index: Int64[Tensor, " R"],
         strides: tuple[int, int],
     ) -> list[RegressionStep]:
         """Return the steps, the first of which starts from `tubelets`; the last one's tubelets are the result.
@@ -139,8 +139,8 @@ class TubeletClassifier(nn.Module):
         self,
         features: PathwayFeatures,
         tubelets: Float[Tensor, "R T 4"],
-        batch_index: Int64[Tensor, "R"],
-        slow_frames: Int64[Tensor, "T_slow"],
+        batch_index: Int64[Tensor, " R"],
+        slow_frames: Int64[Tensor, " T_slow"],
         spatial_scale: float,
     ) -> Float[Tensor, "R K"]:
         """Return class logits; `slow_frames` are the frames of the clip that the slow pathway sees."""

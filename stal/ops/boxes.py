@@ -24,17 +24,17 @@ def pairwise_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "M 4"]) -> Fl
     return paired_iou(a[:, None], b[None])
 
 
-def best_first(boxes: Float[np.ndarray, "N 4"], scores: Float[np.ndarray, "N"]) -> Int64[np.ndarray, "N"]:
+def best_first(boxes: Float[np.ndarray, "N 4"], scores: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
     """Return the rows by falling score, equal scores by rising coordinates: an order that no shuffle changes."""
     return np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -scores))
 
 
 def suppressors(
     boxes: Float[np.ndarray, "N 4"],
-    scores: Float[np.ndarray, "N"],
-    groups: Int[np.ndarray, "N"],
+    scores: Float[np.ndarray, " N"],
+    groups: Int[np.ndarray, " N"],
     iou_threshold: float,
-) -> Int64[np.ndarray, "N"]:
+) -> Int64[np.ndarray, " N"]:
     """Run greedy non-maximum suppression in every group and return, for every box, the box that speaks for it.
 
     A box survives if no better survivor of its group (by `best_first`) overlaps it by `iou_threshold` or more.
@@ -76,9 +76,9 @@ def suppressors(
 
 def nms(
     boxes: Float[np.ndarray, "N 4"],
-    scores: Float[np.ndarray, "N"],
-    groups: Int[np.ndarray, "N"],
+    scores: Float[np.ndarray, " N"],
+    groups: Int[np.ndarray, " N"],
     iou_threshold: float,
-) -> Int64[np.ndarray, "S"]:
+) -> Int64[np.ndarray, " S"]:
     """Return the rows that survive greedy non-maximum suppression in their group, in rising order."""
     return np.flatnonzero(suppressors(boxes, scores, groups, iou_threshold) == np.arange(len(boxes)))

@@ -5,8 +5,8 @@ from jaxtyping import Int, Int64
 
 
 def equal_pairs(
-    left: Int[np.ndarray, "L"], right: Int[np.ndarray, "R"]
-) -> tuple[Int64[np.ndarray, "P"], Int64[np.ndarray, "P"]]:
+    left: Int[np.ndarray, " L"], right: Int[np.ndarray, " R"]
+) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
     """Return all (i, j) with `left[i] == right[j]`, ordered by i, then by j: a join on equal keys."""
     order = np.argsort(right, kind="stable")
     ordered = right[order]

@@ -20,7 +20,7 @@ from stal.errors import ShapeError
 def roi_align(
     features: Float[Tensor, "N C H W"],
     boxes: Float[Tensor, "R 4"],
-    batch_index: Int64[Tensor, "R"],
+    batch_index: Int64[Tensor, " R"],
     output_size: tuple[int, int],
     *,
     spatial_scale: float,
@@ -56,7 +56,7 @@ def roi_align(
 def tube_roi_align(
     features: Float[Tensor, "B C T H W"],
     tubelets: Float[Tensor, "R T 4"],
-    batch_index: Int64[Tensor, "R"],
+    batch_index: Int64[Tensor, " R"],
     output_size: tuple[int, int],
     *,
     spatial_scale: float,
@@ -87,7 +87,7 @@ def tube_roi_align(
 def _pool(
     features: Float[Tensor, "B C T H W"],
     boxes: Float[Tensor, "R T 4"],
-    batch_index: Int64[Tensor, "R"],
+    batch_index: Int64[Tensor, " R"],
     output_size: tuple[int, int],
     spatial_scale: float,
     sampling_ratio: int,

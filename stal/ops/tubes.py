@@ -22,8 +22,8 @@ def tube_iou(a: Tube, b: Tube) -> float:
 
 
 def tube_iou_pairs(
-    a: Sequence[Tube], a_groups: Int[np.ndarray, "N"], b: Sequence[Tube], b_groups: Int[np.ndarray, "M"]
-) -> tuple[Int64[np.ndarray, "P"], Int64[np.ndarray, "P"], Float64[np.ndarray, "P"]]:
+    a: Sequence[Tube], a_groups: Int[np.ndarray, " N"], b: Sequence[Tube], b_groups: Int[np.ndarray, " M"]
+) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Float64[np.ndarray, " P"]]:
     """Compute `tube_iou` of all pairs of tubes of the same group that have a frame in common, in one pass.
 
     Args:
@@ -51,15 +51,15 @@ def tube_iou_pairs(
 
 def _flatten(
     tubes: Sequence[Tube],
-) -> tuple[Int64[np.ndarray, "R"], Int64[np.ndarray, "R"], Float32[np.ndarray, "R 4"]]:
+) -> tuple[Int64[np.ndarray, " R"], Int64[np.ndarray, " R"], Float32[np.ndarray, "R 4"]]:
     """Return the tube, the frame and the box of every row of all tubes."""
     owner = np.repeat(np.arange(len(tubes)), [len(tube) for tube in tubes])
     return owner, np.concatenate([t.frames for t in tubes]), np.concatenate([t.boxes for t in tubes])
 
 
 def interpolate_boxes(
-    frames: Int64[np.ndarray, "T"], boxes: Float32[np.ndarray, "T 4"]
-) -> tuple[Int64[np.ndarray, "F"], Float32[np.ndarray, "F 4"]]:
+    frames: Int64[np.ndarray, " T"], boxes: Float32[np.ndarray, "T 4"]
+) -> tuple[Int64[np.ndarray, " F"], Float32[np.ndarray, "F 4"]]:
     """Fill the gaps between strictly increasing `frames` by linear interpolation of the boxes.
 
     Returns:
@@ -70,8 +70,8 @@ def interpolate_boxes(
 
 
 def interpolate_frames(
-    frames: Int64[np.ndarray, "T"], values: Float[np.ndarray, "N T *D"]
-) -> tuple[Int64[np.ndarray, "F"], Float[np.ndarray, "N F *D"]]:
+    frames: Int64[np.ndarray, " T"], values: Float[np.ndarray, "N T *D"]
+) -> tuple[Int64[np.ndarray, " F"], Float[np.ndarray, "N F *D"]]:
     """Fill the gaps between strictly increasing `frames` by linear interpolation of values on those frames.
 
     Returns:

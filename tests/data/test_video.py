@@ -1,7 +1,6 @@
 import dataclasses
 import shutil
 import sys
-import zipfile
 
 import av
 import cv2
@@ -10,10 +9,8 @@ import pytest
 
 from stal.data import video as video_module
 from stal.data.frame_table import frame_table, map_frames
-from stal.data.ucf24 import read_ucf24
-from stal.data.video import count_frames, frame_rule, read_frames, read_masks
-from stal.errors import AnnotationError, DataNotFoundError, VideoReadError
-from stal.structures import Video
+from stal.data.video import count_frames, frame_rule, read_frames
+from stal.errors import DataNotFoundError, VideoReadError
 
 NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64
 H264 = {"crf": "12", "g": "12", "keyint_min": "12"}
@@ -186,6 +183,19 @@ def test_a_missing_frame_is_held_where_the_times_have_a_gap(tmp_path):
 def test_up_to_two_frames_missing_at_the_end_are_held(videos):
     assert frame_rule(videos / "folder", 42) == frame_rule(videos / "closed.avi", 42) == "clamp"
     assert numbers(read_frames(videos / "closed.avi", [41, 39, 38], num_frames=42)) == [39, 39, 38]
+
+
+def test_a_title_in_another_encoding_does_not_matter(videos, tmp_path):
+    with av.open(str(tmp_path / "titled.avi"), "w") as container:
+        container.metadata["title"] = "title"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0))))
+        container.mux(stream.encode())
+    content = (tmp_path / "titled.avi").read_bytes()
+    assert b"title" in content
+    (tmp_path / "titled.avi").write_bytes(content.replace(b"title", b"\xe9\xff\xfele"))
+    assert count_frames(tmp_path / "titled.avi") == 1
 
 
 @pytest.mark.parametrize("indices", [[0, 40], [-1], [0, 1, 400]])
@@ -371,158 +381,3 @@ def test_decord_is_needed_only_where_it_is_asked_for(videos, monkeypatch):
     assert numbers(read_frames(videos / "closed.avi", [3])) == [3]
     with pytest.raises(VideoReadError, match="pip install decord"):
         read_frames(videos / "closed.avi", [3], backend="decord")
-
-
-@pytest.fixture
-def masked(tmp_path):
-    masks = np.random.default_rng(0).integers(0, 3, (5, 4, 6)).astype(np.uint8)
-    np.savez_compressed(tmp_path / "masks.npz", masks=masks)
-    return Video("a", tmp_path / "a.mp4", num_frames=5, height=4, width=6, masks_path=tmp_path / "masks.npz"), masks
-
-
-def test_masks_are_read_by_frame(masked):
-    video, masks = masked
-    np.testing.assert_array_equal(read_masks(video, [4, 0, 0]), masks[[4, 0, 0]])
-    with pytest.raises(VideoReadError, match=r"masks.npz: there is no frame 5"):
-        read_masks(video, [5])
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"mask": np.zeros((5, 4, 6), np.uint8)}, r"has no array `masks`, only \['mask'\]"),
-        ({"masks": np.zeros((4, 4, 6), np.uint8)}, r"uint8 \(4, 4, 6\), but the video needs uint8 \(5, 4, 6\)"),
-        ({"masks": np.zeros((5, 4, 6))}, "float64"),
-        ({"masks": np.array([print], dtype=object)}, "not a .npz file"),
-    ],
-)
-def test_wrong_masks_are_an_annotation_error(masked, arrays, message):
-    video, _ = masked
-    np.savez(video.masks_path, **arrays)
-    with pytest.raises(AnnotationError, match=rf"masks.npz: .*{message}"):
-        read_masks(video, [0])
-
-
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04cut off"])
-def test_a_broken_mask_file_is_an_annotation_error(masked, content):
-    masked[0].masks_path.write_bytes(content)
-    with pytest.raises(AnnotationError, match=r"not a .npz file with an array `masks`"):
-        read_masks(masked[0], [0])
-
-
-def test_a_mask_file_that_is_damaged_inside_is_an_annotation_error(masked):
-    path = masked[0].masks_path
-    with zipfile.ZipFile(path) as archive:
-        start = archive.infolist()[0].header_offset + 80
-    content = bytearray(path.read_bytes())
-    content[start : start + 8] = b"\xff" * 8
-    path.write_bytes(content)
-    with pytest.raises(AnnotationError, match=r"not a .npz file with an array `masks`"):
-        read_masks(masked[0], [0])
-
-
-def test_missing_masks_are_not_found(masked):
-    masked[0].masks_path.unlink()
-    with pytest.raises(DataNotFoundError, match=r"masks.npz: the silhouettes of video a are not there"):
-        read_masks(masked[0], [0])
-    with pytest.raises(DataNotFoundError, match="video a: its data set has no silhouettes"):
-        read_masks(dataclasses.replace(masked[0], masks_path=None), [0])
-
-
-UNREADABLE = {
-    "corrupt_header_real.avi",
-    "random_bytes.mp4",
-    "text.avi",
-    "trunc1_real.avi",
-    "trunc50_moovend.mp4",
-    "zero_byte.avi",
-}
-WITHOUT_BARCODE = ("real", "jpeg_named", "png_named", "gif", "corrupt", "trunc", "zeroed", "rot180")
-
-
-def barcodes(frames):
-    """The frame numbers that the generated files carry: 12 blocks, least significant bit first."""
-    size = min(20, frames.shape[2] // 12)
-    rows, columns = slice(size // 4, size - size // 4), size // 2 + size * np.arange(12)
-    bright = frames[:, rows][:, :, columns].mean(axis=(1, 3)) > 127
-    return (bright << np.arange(12)).sum(axis=1).tolist()
-
-
-def assert_reads_are_exact(path, rng, num_reads):
-    expected = decode_all(path)
-    assert count_frames(path) == len(expected)
-    for _ in range(num_reads):
-        start = rng.integers(len(expected))
-        clip = (start + 2 * np.arange(32)).clip(max=len(expected) - 1)
-        scattered = rng.integers(len(expected), size=4)
-        for indices in (clip, scattered, clip[:1]):
-            np.testing.assert_array_equal(read_frames(path, indices), expected[indices], err_msg=path.name)
-
-
-@pytest.mark.data
-def test_no_torture_file_gives_a_wrong_frame(shared):
-    rng = np.random.default_rng(0)
-    for path in sorted((shared / "media/torture").iterdir()):
-        if path.name in UNREADABLE:
-            with pytest.raises(VideoReadError, match=path.name):
-                count_frames(path)
-            continue
-        num_frames = count_frames(path)
-        if not path.name.startswith(WITHOUT_BARCODE):
-            indices = np.unique(rng.integers(min(num_frames, 600), size=24))
-            assert barcodes(read_frames(path, indices)) == indices.tolist(), path.name
-        if num_frames < 1000:
-            assert_reads_are_exact(path, rng, num_reads=2)
-
-
-@pytest.mark.data
-def test_no_real_file_gives_a_wrong_frame(shared):
-    rng = np.random.default_rng(1)
-    paths = sorted((shared / "media/ucf24_real/videos").glob("*/*.avi"))[::12]
-    small = [path for path in sorted((shared / "media/other").iterdir()) if frame_table(path).width <= 640]
-    for path in small + paths:
-        assert_reads_are_exact(path, rng, num_reads=1)
-
-
-@pytest.mark.data
-def test_decord_gives_no_wrong_frame_of_a_file_that_it_is_used_for(shared):
-    pytest.importorskip("decord")
-    num_read = 0
-    for path in sorted((shared / "media/torture").iterdir()):
-        if path.name in UNREADABLE or path.name.startswith(WITHOUT_BARCODE) or not frame_table(path).decord_is_exact:
-            continue
-        indices = np.random.default_rng(2).integers(count_frames(path), size=12)
-        assert barcodes(read_frames(path, indices, backend="decord")) == indices.tolist(), path.name
-        num_read += 1
-    assert num_read >= 6
-
-
-@pytest.mark.data
-def test_every_real_video_maps_onto_its_annotation(shared):
-    annotations = read_ucf24(
-        video_root=shared / "media/ucf24_real/videos",
-        annotation_file=shared / "annotations/ucf24/pyannot.pkl",
-        test_list=shared / "annotations/ucf24/testlist01.txt",
-        allow_missing=True,
-    )
-    by_time = {v.key: v for v in annotations.videos if frame_rule(v.path, v.num_frames) != "order"}
-    missing = {key: video.num_frames - count_frames(video.path) for key, video in by_time.items()}
-    assert len(missing) == 7
-    assert sorted(missing.values()) == [1, 1, 1, 1, 1, 1, 6]
-    assert {frame_rule(v.path, v.num_frames) for v in by_time.values()} == {"time"}
-    video = by_time["Biking/v_Biking_g22_c03"]
-    with av.open(str(video.path)) as container:
-        shown = {frame.pts: frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)}
-    indices = np.arange(55, 80)
-    frames = read_frames(video.path, indices, num_frames=video.num_frames)
-    for index, frame in zip(indices, frames, strict=True):
-        np.testing.assert_array_equal(frame, shown[max(time for time in shown if time <= index)])
-
-
-@pytest.mark.data
-def test_a_real_clip_equals_its_folder_of_frames_in_order(shared):
-    video = shared / "media/jhmdb_real/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2.avi"
-    folder = shared / "media/jhmdb_real/Goal_Keeping_frames"
-    assert frame_rule(video, 40) == frame_rule(folder, 40) == "order"
-    difference = read_frames(video, range(40)).astype(int) - read_frames(folder, range(40))
-    assert np.abs(difference).mean() < 3

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-Angle = Float[np.ndarray, "T"]
+Angle = Float[np.ndarray, " T"]
 Prop = Literal["umbrella", "ball", "racket"]
 
 JUMP_HEIGHT = 0.28

@@ -25,7 +25,7 @@ class Background:
 
 
 def render_background(
-    scene: str, rng: np.random.Generator, pan: Float[np.ndarray, "T"], width: int, height: int
+    scene: str, rng: np.random.Generator, pan: Float[np.ndarray, " T"], width: int, height: int
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """Return the frames of a random variant of a scene, seen by a camera that pans.
 

@@ -40,7 +40,7 @@ class Actor:
     prop: Prop | None
     height: float
     foot: Float[np.ndarray, "T 2"]
-    acting: Bool[np.ndarray, "T"]
+    acting: Bool[np.ndarray, " T"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Performance:
 
     label: int
     actors: tuple[Actor, ...]
-    pan: Float[np.ndarray, "T"]
+    pan: Float[np.ndarray, " T"]
 
 
 def random_performance(rng: np.random.Generator, label: int, width: int, height: int) -> Performance:
@@ -79,7 +79,7 @@ def random_performance(rng: np.random.Generator, label: int, width: int, height:
     return Performance(label, tuple(sorted(actors, key=lambda actor: actor.foot[0, 1])), pan)
 
 
-def _random_pan(rng: np.random.Generator, num_frames: int, width: int) -> Float[np.ndarray, "T"]:
+def _random_pan(rng: np.random.Generator, num_frames: int, width: int) -> Float[np.ndarray, " T"]:
     """Return a camera that is nearly still or turns steadily, so that actors enter or leave the image."""
     seconds = np.arange(num_frames) / FPS
     sway = rng.uniform(0, 0.012) * np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * seconds + rng.uniform(0, 6))
@@ -88,7 +88,7 @@ def _random_pan(rng: np.random.Generator, num_frames: int, width: int) -> Float[
 
 
 def _random_actor(
-    rng: np.random.Generator, label: int, middle: float, pan: Float[np.ndarray, "T"], width: int, height: int
+    rng: np.random.Generator, label: int, middle: float, pan: Float[np.ndarray, " T"], width: int, height: int
 ) -> Actor:
     """Draw an actor that is `middle` image widths from the left half-way through the video."""
     action = list(ACTIONS.values())[label]
