@@ -69,9 +69,9 @@ def test_videos_decode_to_the_annotated_frames(annotations: Annotations) -> None
         with av.open(video.path) as container:
             stream = container.streams.video[0]
             shapes = [frame.to_ndarray(format="rgb24").shape for frame in container.decode(video=0)]
+            assert stream.codec_context.name == "h264"
+            assert stream.average_rate == video.fps == 12.5
         assert shapes == [(HEIGHT, WIDTH, 3)] * video.num_frames
-        assert stream.codec_context.name == "h264"
-        assert stream.average_rate == video.fps == 12.5
         assert NUM_FRAMES[0] <= video.num_frames <= NUM_FRAMES[1]
 
 
