@@ -249,7 +249,6 @@ class Clip(_ShapeRepr):
             frame is repeated rather than one invented.
         to_video: (4,) float32 (scale_x, scale_y, shift_x, shift_y): x_video = scale_x * x_clip + shift_x.
         video_size: (height, width) of the video.
-        num_video_frames: annotated length of the video.
     """
 
     frames: Shaped[Tensor, "C T H W"]
@@ -261,7 +260,6 @@ class Clip(_ShapeRepr):
     frame_indices: Int64[Tensor, " T"]
     to_video: Float32[Tensor, " 4"]
     video_size: tuple[int, int]
-    num_video_frames: int
 
     def __post_init__(self) -> None:
         _, t, h, w = self.frames.shape

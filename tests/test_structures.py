@@ -63,7 +63,6 @@ def clip(num_actors: int = 1, masks: bool = True, **changes: Any) -> Clip:
         "frame_indices": torch.arange(FRAMES),
         "to_video": torch.tensor([1.0, 1.0, 0.0, 0.0]),
         "video_size": (HEIGHT, WIDTH),
-        "num_video_frames": FRAMES,
     }
     return Clip(**{**fields, **changes})
 
@@ -297,8 +296,7 @@ def test_a_clip_batch_moves_with_all_that_it_has() -> None:
         (
             clip(0, masks=False),
             "Clip(frames=uint8[3, 2, 4, 6], boxes=float32[0, 2, 4], valid=bool[0, 2], labels=int64[0], "
-            "actor_masks=None, video_key='a', frame_indices=int64[2], to_video=float32[4], video_size=[4, 6], "
-            "num_video_frames=2)",
+            "actor_masks=None, video_key='a', frame_indices=int64[2], to_video=float32[4], video_size=[4, 6])",
         ),
         (
             batch(1, 0).to("meta"),

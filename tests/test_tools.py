@@ -104,6 +104,15 @@ def test_gradient_tubes_are_drawn_for_the_data_set_and_for_any_video(trained, sc
         assert 0 < window["box_share_of_clip"] < 1
 
 
+def test_a_checkpoint_without_classes_cannot_name_what_it_sees_in_a_video(scenes, tmp_path, capsys):
+    torch.save({"state_dict": {}, "meta": {}}, tmp_path / "bare.pth")
+    video = str(scenes / "videos" / "iid" / "00001.mp4")
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: draw_gradient_tubes(CONFIG, str(tmp_path / "bare.pth"), video=video, options=options(scenes)))
+    assert stopped.value.code == 1
+    assert "bare.pth does not name its classes" in capsys.readouterr().err
+
+
 def broken(scenes: Path, folder: Path, what: str) -> Path:
     """Copy the data set with one thing wrong, and return its annotations."""
     annotations = json.loads((scenes / "annotations.json").read_text())

@@ -1,4 +1,7 @@
-"""UCF101-24, split 1: SlowFast R50 8x8 at 224 pixels. data/README.md says where the files go."""
+"""UCF101-24, split 1: SlowFast R50 8x8 at 224 pixels. data/README.md says where the files go.
+
+It trains from scratch, and so with GroupNorm: weights of other projects are not read yet.
+"""
 
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from torch.optim import SGD

@@ -126,7 +126,6 @@ class ClipDataset(Dataset[Clip]):
             frame_indices=torch.from_numpy(indices),
             to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
             video_size=(video.height, video.width),
-            num_video_frames=video.num_frames,
         )
 
     def _read_frames(self, video: Video, indices: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:

@@ -21,7 +21,7 @@ from stal.engine.checkpoint import load_weights, read_checkpoint
 from stal.engine.config import load_run_config
 from stal.engine.model import DetectionModel
 from stal.engine.runner import build_model
-from stal.errors import ConfigError
+from stal.errors import CheckpointError, ConfigError
 from stal.models.detector import Tubelets
 from stal.ops.masks import box_masks
 from stal.ops.tubes import interpolate_frames
@@ -124,7 +124,12 @@ def _own_video(path: str, checkpoint: str) -> Annotations:
     """Return a video file without annotation, with the classes that the checkpoint was trained on."""
     num_frames = count_frames(path)
     height, width = read_frames(path, np.zeros(1, np.int64)).shape[1:3]
-    classes = read_checkpoint(checkpoint)["meta"]["dataset_meta"]["classes"]
+    classes = (read_checkpoint(checkpoint).get("meta", {}).get("dataset_meta") or {}).get("classes")
+    if not classes:
+        raise CheckpointError(
+            f"checkpoint {checkpoint} does not name its classes, so --video cannot either: use one that training wrote "
+            "or a video of the data set (--index)"
+        )
     return Annotations(tuple(classes), (Video(Path(path).stem, Path(path), num_frames, height, width),))
 
 

@@ -85,7 +85,6 @@ class TubeDetector(nn.Module):
             in_channels=in_channels, fine_channels=backbone.fine_channels, **(regressor or {})
         )
         self.classifier = TubeletClassifier(in_channels=in_channels, num_classes=num_classes, **(classifier or {}))
-        self.num_classes = num_classes
         self.num_samples = num_samples
         self.positive_fraction = positive_fraction
         self.positive_iou = positive_iou

@@ -22,7 +22,6 @@ def clip_of(key: str, keyframe: int) -> Clip:
         frame_indices=torch.arange(keyframe - 2, keyframe + 2),
         to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
         video_size=(20, 40),
-        num_video_frames=30,
     )
 
 

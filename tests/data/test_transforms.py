@@ -27,7 +27,6 @@ def make_clip(boxes=((2.0, 3.0, 6.0, 9.0), (10.0, 1.0, 15.0, 11.0)), masks=True,
         frame_indices=torch.arange(FRAMES),
         to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
         video_size=(HEIGHT, WIDTH),
-        num_video_frames=FRAMES,
     )
 
 

@@ -63,7 +63,6 @@ def clip(boxes: list[list[float]], *, on_keyframe: bool = True, seed: int = 0) -
         frame_indices=torch.arange(FRAMES),
         to_video=torch.tensor([2.0, 2.0, 0.0, 0.0]),
         video_size=(2 * HEIGHT, 2 * WIDTH),
-        num_video_frames=FRAMES,
     )
 
 

@@ -24,7 +24,6 @@ def clip(value: int, boxes: list[list[float]], *, silhouettes: bool = False, fra
         frame_indices=torch.arange(frames),
         to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
         video_size=(6, 8),
-        num_video_frames=frames,
     )
 
 
