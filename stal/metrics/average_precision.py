@@ -1,97 +1,146 @@
-"""From overlaps with the ground truth to average precision; the same for boxes and for tubes."""
+"""Average precision: the area under precision over recall, by the rule of a protocol."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from stal.errors import ConfigError
+from stal.metrics.matching import NOTHING, match
+from stal.metrics.overlaps import OverlapTable
+from stal.metrics.protocol import Rules
+
+Area = Literal["envelope", "trapezoid", "envelope_trapezoid", "eleven_points"]
 
 
-@dataclass(frozen=True)
-class OverlapTable:
-    """Detections and ground truth of all videos, boxes or tubes alike, and how much they overlap.
-
-    It does not depend on the IoU threshold, so that one table serves all.
-
-    Attributes:
-        scores: (D,) confidences of the detections, in the order that breaks ties.
-        labels: (D,) their classes.
-        truth_labels: (G,) classes of the ground truth.
-        pair_detection, pair_truth: (P,) rows of the pairs of one class and place (frame or video), ordered by
-            detection, then by ground truth; pairs that do not overlap may be missing.
-        pair_iou: (P,) their overlap.
-    """
-
-    scores: Float64[np.ndarray, " D"]
-    labels: Int64[np.ndarray, " D"]
-    truth_labels: Int64[np.ndarray, " G"]
-    pair_detection: Int64[np.ndarray, " P"]
-    pair_truth: Int64[np.ndarray, " P"]
-    pair_iou: Float64[np.ndarray, " P"]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeanAveragePrecision:
     """Average precision of every class, in [0, 1].
 
     Attributes:
-        per_class: (K,) NaN where a class has no ground truth.
+        per_class: (K,) NaN where a class has no ground truth and the protocol leaves it out.
     """
 
     per_class: Float64[np.ndarray, " K"]
 
     @property
     def mean(self) -> float:
-        """Unweighted mean over the classes that have ground truth; NaN if none has."""
+        """Return the unweighted mean over the classes that are not left out; NaN if all are."""
         present = self.per_class[~np.isnan(self.per_class)]
         return float(present.mean()) if len(present) else float("nan")
 
 
-def average_precision(hits: Bool[np.ndarray, " R"], num_truth: int) -> float:
-    """Return the all-point area under the precision envelope.
+@dataclass(frozen=True, eq=False)
+class RankedHits:
+    """The detections of one class, surest first.
+
+    Attributes:
+        rows: (R,) the detections.
+        hits: (R,) True where a detection is a true positive.
+        num_truth: number of ground-truth items of the class.
+    """
+
+    rows: Int64[np.ndarray, " R"]
+    hits: Bool[np.ndarray, " R"]
+    num_truth: int
+
+
+def average_precision(
+    true: Float64[np.ndarray, "T B"],
+    false: Float64[np.ndarray, "T+1 B"],
+    num_truth: Float64[np.ndarray, " B"],
+    area: Area = "envelope",
+) -> Float64[np.ndarray, " B"]:
+    """Return the average precision of B rankings whose detections count a whole number of times each.
+
+    All counts are 1 for a plain evaluation with B = 1; a bootstrap over videos counts the detections of a video as
+    often as it was drawn. A detection that counts twice is followed by its copy, and both are true if it is.
 
     Args:
-        hits: True where a detection is a true positive, surest detection first.
-        num_truth: number of ground-truth items, at least 1.
+        true: how often each true positive counts, surest first.
+        false: how often the false positives count that stand before each true positive, but after the one before it; in
+            the last row, those after the last one.
+        num_truth: number of ground-truth items; 0 gives 0.
+        area: how the area is measured, see `Rules.area`.
     """
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[hits].sum() / num_truth)
+    num_true = np.cumsum(true, axis=0)
+    num_found = num_true + np.cumsum(false[:-1], axis=0)
+    precision = _divide(num_true, num_found)
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    if area == "envelope":
+        total = (true * envelope).sum(axis=0)
+    elif area == "trapezoid":
+        total = _trapezoids(true, num_true, num_found).sum(axis=0)
+    elif area == "envelope_trapezoid":
+        start = np.maximum(_divide(num_true - true, num_found - true, empty=1.0), envelope)
+        total = (true * envelope + np.where(true > 0, (start - envelope) / 2, 0)).sum(axis=0)
+        recalled = true.sum(axis=0)
+        last_precision = _divide(recalled, recalled + false.sum(axis=0))
+        total += (num_truth - recalled) * last_precision / 2
+    else:
+        reached = 10 * num_true[None] >= np.arange(11)[:, None, None] * num_truth
+        total = num_truth * np.where(reached, envelope, 0).max(axis=1, initial=0).mean(axis=0)
+    return _divide(total, num_truth)
 
 
-def mean_average_precision(table: OverlapTable, num_classes: int, iou_threshold: float) -> MeanAveragePrecision:
-    """Return the AP of every class at one IoU threshold, by the protocol `voc`.
+def _trapezoids(
+    true: Float64[np.ndarray, "T B"], num_true: Float64[np.ndarray, "T B"], num_found: Float64[np.ndarray, "T B"]
+) -> Float64[np.ndarray, "T B"]:
+    """Return num_truth x the area that each true positive and its copies add between their recalls."""
+    before_true, before_found = num_true - true, num_found - true
+    last = _divide(before_true, before_found, empty=1.0)
+    total = np.zeros_like(true)
+    for copy in range(1, int(true.max(initial=0)) + 1):
+        precision = (before_true + copy) / (before_found + copy)
+        total += np.where(copy <= true, (last + precision) / 2, 0)
+        last = precision
+    return total
+
+
+def ranked_hits(table: OverlapTable, matched: Int64[np.ndarray, " D"], num_classes: int) -> list[RankedHits]:
+    """Return the detections of every class, surest first.
+
+    Args:
+        table: the detections and the ground truth.
+        matched: what `match` returned.
+        num_classes: number of classes of the data set.
+    """
+    # Few classes fit in 16 bits, which NumPy sorts by counting.
+    labels = table.labels[table.ranking].astype(np.int16 if num_classes < 2**15 else np.int64)
+    by_class = table.ranking[np.argsort(labels, kind="stable")]
+    ends = np.cumsum(np.bincount(table.labels, minlength=num_classes))
+    num_truth = np.bincount(table.truth_labels, minlength=num_classes)
+    return [
+        RankedHits(rows, matched[rows] != NOTHING, int(n))
+        for rows, n in zip(np.split(by_class, ends[:-1]), num_truth, strict=True)
+    ]
+
+
+def mean_average_precision(
+    table: OverlapTable, num_classes: int, rules: Rules, iou_threshold: float
+) -> MeanAveragePrecision:
+    """Return the AP of every class at one IoU threshold.
 
     Raises:
         ConfigError: The threshold is outside (0, 1].
     """
-    if not 0 < iou_threshold <= 1:
-        raise ConfigError(f"IoU threshold {iou_threshold} is outside (0, 1]")
-    ranking = np.argsort(-table.scores, kind="stable")
-    hits = _hits(table, ranking, iou_threshold)
-    num_truth = np.bincount(table.truth_labels, minlength=num_classes)
-    per_class = np.full(num_classes, np.nan)
-    for label in np.flatnonzero(num_truth):
-        of_class = ranking[table.labels[ranking] == label]
-        per_class[label] = average_precision(hits[of_class], int(num_truth[label]))
-    return MeanAveragePrecision(per_class)
+    matched = match(table, rules, iou_threshold)
+    per_class = [class_average_precision(ranked, rules) for ranked in ranked_hits(table, matched, num_classes)]
+    return MeanAveragePrecision(np.array(per_class, np.float64))
 
 
-def _hits(table: OverlapTable, ranking: Int64[np.ndarray, " D"], iou_threshold: float) -> Bool[np.ndarray, " D"]:
-    """Return which detections are true positives: the surest of those whose best match is the same ground truth."""
-    # Sorted by detection, then by falling IoU (stable: the first ground truth wins a tie), so that the first pair of
-    # every detection is its best one.
-    order = np.lexsort((-table.pair_iou, table.pair_detection))
-    detections, first = np.unique(table.pair_detection[order], return_index=True)
-    best = order[first]
-    close = table.pair_iou[best] >= iou_threshold
-    detections, truths = detections[close], table.pair_truth[best[close]]
+def class_average_precision(ranked: RankedHits, rules: Rules) -> float:
+    """Return the AP of one class; NaN or 0, as the rules say, if it has no ground truth."""
+    if ranked.num_truth == 0:
+        return 0.0 if rules.absent_classes == "zero" else float("nan")
+    true_at = np.flatnonzero(ranked.hits)
+    false = np.diff(true_at, prepend=-1, append=len(ranked.hits)) - 1.0
+    num_truth = np.array([ranked.num_truth + rules.extra_truth])
+    return float(average_precision(np.ones((len(true_at), 1)), false[:, None], num_truth, rules.area)[0])
 
-    rank = np.empty_like(ranking)
-    rank[ranking] = np.arange(len(ranking))
-    by_rank = np.argsort(rank[detections])
-    _, surest = np.unique(truths[by_rank], return_index=True)
-    hits = np.zeros(len(ranking), bool)
-    hits[detections[by_rank][surest]] = True
-    return hits
+
+def _divide(
+    a: Float64[np.ndarray, "*N"], b: Float64[np.ndarray, "*N"], empty: float = 0.0
+) -> Float64[np.ndarray, "*N"]:
+    """Return a / b, and `empty` where b is 0."""
+    return np.divide(a, b, out=np.full(np.shape(a), empty), where=b > 0)

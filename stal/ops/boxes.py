@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64
 
-from stal.ops.pairs import equal_pairs
+from stal.ops.pairs import equal_pairs, survivors
 
 
 def area(boxes: Float[np.ndarray, "*N 4"]) -> Float64[np.ndarray, "*N"]:
@@ -13,10 +13,11 @@ def area(boxes: Float[np.ndarray, "*N 4"]) -> Float64[np.ndarray, "*N"]:
 
 
 def paired_iou(a: Float[np.ndarray, "*#N 4"], b: Float[np.ndarray, "*#N 4"]) -> Float64[np.ndarray, "*N"]:
-    """Return the intersection over union of `a` and `b`, row by row, in float64; boxes that only touch have 0."""
+    """Return the intersection over union of `a` and `b`, row by row, in float64; 0 for boxes that only touch."""
     size = np.minimum(a[..., 2:], b[..., 2:]).astype(np.float64) - np.maximum(a[..., :2], b[..., :2])
-    intersection = size.clip(min=0).prod(axis=-1)
-    return intersection / (area(a) + area(b) - intersection)
+    intersection = np.asarray(size.clip(min=0).prod(axis=-1))
+    union = area(a) + area(b) - intersection
+    return np.divide(intersection, union, out=np.zeros(union.shape), where=intersection > 0)
 
 
 def pairwise_iou(a: Float[np.ndarray, "N 4"], b: Float[np.ndarray, "M 4"]) -> Float64[np.ndarray, "N M"]:
@@ -38,8 +39,6 @@ def suppressors(
     """Run greedy non-maximum suppression in every group and return, for every box, the box that speaks for it.
 
     A box survives if no better survivor of its group (by `best_first`) overlaps it by `iou_threshold` or more.
-    Greedy suppression visits one box after another; here each round settles, in all groups at once, every box without
-    an undecided better neighbour, which gives the same survivors in a few rounds.
 
     Args:
         boxes: one frame of reference for each group.
@@ -58,16 +57,7 @@ def suppressors(
     overlapping = paired_iou(boxes[better], boxes[worse]) >= iou_threshold
     better, worse = better[overlapping], worse[overlapping]
 
-    survives = np.zeros(len(boxes), bool)
-    undecided = np.ones(len(boxes), bool)
-    while undecided.any():
-        waiting = np.zeros(len(boxes), bool)
-        waiting[worse[undecided[better]]] = True
-        settled = undecided & ~waiting
-        survives |= settled
-        undecided &= ~settled
-        undecided[worse[settled[better]]] = False
-
+    survives = survivors(better, worse, len(boxes))
     heard = survives[better]
     speaker_rank = np.where(survives, rank, len(boxes))
     np.minimum.at(speaker_rank, worse[heard], rank[better[heard]])

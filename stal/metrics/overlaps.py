@@ -1,0 +1,211 @@
+"""How much detections and ground truth overlap, boxes and tubes alike, as the rules of a protocol measure it."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64
+
+from stal.metrics.protocol import FrameRules, Rules, VideoRules
+from stal.metrics.tables import Tables, TubeTable
+from stal.ops.boxes import paired_iou
+from stal.ops.pairs import equal_pairs, survivors
+
+ONE_PIXEL = np.array([0, 0, 1, 1])
+
+
+@dataclass(frozen=True, eq=False)
+class OverlapTable:
+    """Detections and ground truth of all videos, boxes or tubes alike, and how much they overlap.
+
+    It does not depend on the IoU threshold, so that one table serves all.
+
+    Attributes:
+        rows: (D,) rows of the detections in the table that they come from; some protocols leave some out.
+        videos: (D,) rows of their videos.
+        labels: (D,) their classes.
+        scores: (D,) their confidences, in the order that breaks ties.
+        truth_rows: (G,) rows of the ground truth in the table that it comes from.
+        truth_videos: (G,) rows of its videos.
+        truth_labels: (G,) its classes.
+        pair_detection: (P,) the detection of each pair of one place (frame or video), ordered by detection, then by
+            ground truth; pairs that do not overlap may be missing.
+        pair_truth: (P,) the ground truth of each pair.
+        pair_iou: (P,) its overlap.
+        pair_spatial_iou: (P,) for tubes: the mean IoU of their boxes on common frames, NaN without one; None for boxes.
+    """
+
+    rows: Int64[np.ndarray, " D"]
+    videos: Int64[np.ndarray, " D"]
+    labels: Int64[np.ndarray, " D"]
+    scores: Float64[np.ndarray, " D"]
+    truth_rows: Int64[np.ndarray, " G"]
+    truth_videos: Int64[np.ndarray, " G"]
+    truth_labels: Int64[np.ndarray, " G"]
+    pair_detection: Int64[np.ndarray, " P"]
+    pair_truth: Int64[np.ndarray, " P"]
+    pair_iou: Float64[np.ndarray, " P"]
+    pair_spatial_iou: Float64[np.ndarray, " P"] | None = None
+
+    @cached_property
+    def ranking(self) -> Int64[np.ndarray, " D"]:
+        """Return the detections, surest first; equal scores keep their order."""
+        return np.argsort(-self.scores, kind="stable")
+
+    @cached_property
+    def rank(self) -> Int64[np.ndarray, " D"]:
+        """Return the place of each detection in `ranking`."""
+        rank = np.empty(len(self.scores), np.int64)
+        rank[self.ranking] = np.arange(len(rank))
+        return rank
+
+    def with_pairs(self, kept: Bool[np.ndarray, " P"]) -> "OverlapTable":
+        """Return the table with these pairs alone."""
+        return replace(
+            self,
+            pair_detection=self.pair_detection[kept],
+            pair_truth=self.pair_truth[kept],
+            pair_iou=self.pair_iou[kept],
+            pair_spatial_iou=None if self.pair_spatial_iou is None else self.pair_spatial_iou[kept],
+        )
+
+    @cached_property
+    def within_classes(self) -> "OverlapTable":
+        """Return the table with the pairs of one class alone."""
+        return self.with_pairs(self.labels[self.pair_detection] == self.truth_labels[self.pair_truth])
+
+
+def frame_overlaps(tables: Tables, rules: FrameRules) -> OverlapTable:
+    """Return all boxes that count and the overlaps of those on the same frame, whatever their classes."""
+    found, truth = tables.boxes, tables.truth.as_boxes()
+    num_places = int(tables.num_frames.sum())
+    found_places = tables.first_places[found.videos] + found.frames
+    truth_places = tables.first_places[truth.videos] + truth.frames
+
+    rows, truth_rows = np.arange(len(found)), np.arange(len(truth))
+    counted = np.ones(num_places, bool)
+    if rules.detections_on == "annotated":
+        counted = np.bincount(truth_places, minlength=num_places) > 0
+    if rules.min_truth_area:
+        width, height = (truth.boxes[:, 2:] - truth.boxes[:, :2]).astype(np.float64).T
+        counted[truth_places[width * height < rules.min_truth_area]] = False
+    rows = rows[counted[found_places]]
+    if rules.truth_on == "detected":
+        detected = np.bincount(found_places[rows], minlength=num_places) > 0
+        truth_rows = truth_rows[detected[truth_places]]
+
+    i, j = equal_pairs(found_places[rows], truth_places[truth_rows], num_places)
+    a = _measured(found.boxes, found.videos, tables, rules)[rows[i]]
+    b = _measured(truth.boxes, truth.videos, tables, rules)[truth_rows[j]]
+    return OverlapTable(
+        rows=rows,
+        videos=found.videos[rows],
+        labels=found.labels[rows],
+        scores=found.scores[rows],
+        truth_rows=truth_rows,
+        truth_videos=truth.videos[truth_rows],
+        truth_labels=truth.labels[truth_rows],
+        pair_detection=i,
+        pair_truth=j,
+        pair_iou=paired_iou(a, b),
+    )
+
+
+def tube_overlaps(tables: Tables, rules: VideoRules) -> OverlapTable:
+    """Return all tubes that count and the overlaps of those in the same video, whatever their classes."""
+    found, truth = _measured_tubes(tables.tubes, tables, rules), _measured_tubes(tables.truth, tables, rules)
+    rows = np.arange(len(found))
+    if rules.nms_iou is not None:
+        rows = _tube_nms(found, rules)
+    i, j = equal_pairs(found.videos[rows], truth.videos, len(tables.num_frames))
+    iou, spatial_iou = tube_iou_pairs(found, rows[i], truth, j, rules)
+    return OverlapTable(
+        rows=rows,
+        videos=found.videos[rows],
+        labels=found.labels[rows],
+        scores=found.scores[rows],
+        truth_rows=np.arange(len(truth)),
+        truth_videos=truth.videos,
+        truth_labels=truth.labels,
+        pair_detection=i,
+        pair_truth=j,
+        pair_iou=iou,
+        pair_spatial_iou=spatial_iou,
+    )
+
+
+def tube_iou_pairs(
+    a: TubeTable, a_rows: Int64[np.ndarray, " P"], b: TubeTable, b_rows: Int64[np.ndarray, " P"], rules: VideoRules
+) -> tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, " P"]]:
+    """Return the spatio-temporal overlap of pairs of tubes, and the mean spatial one over their common frames.
+
+    The tubes are given by their rows, and their boxes are measured already. Without a common frame the mean is NaN.
+    """
+    if not len(a_rows):
+        return np.zeros(0), np.zeros(0)
+    b_first, b_last = b.frames[b.offsets[:-1]], b.frames[b.offsets[1:] - 1]
+    spans = b_last - b_first + 1
+    span_offsets = np.cumsum(spans) - spans
+    box_at = np.full(spans.sum(), -1)  # of every frame in the span of every tube of b; -1 in a gap
+    box_at[(span_offsets - b_first)[b.tube_of_box] + b.frames] = np.arange(len(b.frames))
+
+    lengths = a.lengths[a_rows]
+    pair = np.repeat(np.arange(len(a_rows)), lengths)
+    nth = np.arange(len(pair)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    a_box = a.offsets[a_rows][pair] + nth
+    frame, owner = a.frames[a_box], b_rows[pair]
+    inside = (frame >= b_first[owner]) & (frame <= b_last[owner])
+    pair, a_box = pair[inside], a_box[inside]
+    b_box = box_at[(span_offsets - b_first)[owner[inside]] + frame[inside]]
+    common = b_box >= 0
+    pair, a_box, b_box = pair[common], a_box[common], b_box[common]
+
+    num_common = np.bincount(pair, minlength=len(a_rows))
+    overlap = np.bincount(pair, weights=paired_iou(a.boxes[a_box], b.boxes[b_box]), minlength=len(a_rows))
+    spatial_iou = np.divide(overlap, num_common, out=np.full(len(a_rows), np.nan), where=num_common > 0)
+    a_first, a_last = a.frames[a.offsets[a_rows]], a.frames[a.offsets[a_rows + 1] - 1]
+    b_first, b_last = b_first[b_rows], b_last[b_rows]
+    shared_span = np.minimum(a_last, b_last) - np.maximum(a_first, b_first) + 1
+    whole_span = np.maximum(a_last, b_last) - np.minimum(a_first, b_first) + 1
+    if rules.temporal_iou == "frame_sets":
+        iou = overlap / (lengths + b.lengths[b_rows] - num_common)
+    else:
+        last = 1 if rules.temporal_iou == "excluding_last" else 0
+        mean = overlap / num_common.clip(min=1)
+        iou = mean * (shared_span - last).clip(min=0) / (whole_span - last).clip(min=1)
+    if rules.one_frame_overlap == "nothing":
+        iou[shared_span <= 1] = 0
+    return iou, spatial_iou
+
+
+def _measured(
+    boxes: Float[np.ndarray, "N 4"], videos: Int64[np.ndarray, " N"], tables: Tables, rules: Rules
+) -> Float64[np.ndarray, "N 4"]:
+    """Return boxes so that x2 - x1 is the width that the rules give them."""
+    boxes = boxes.astype(np.float64)
+    if rules.pixels == "inclusive" and tables.half_open:
+        boxes -= ONE_PIXEL
+    if rules.frame_size is not None:
+        scale = (np.array(rules.frame_size) / tables.sizes[videos]).astype(np.float32)
+        boxes = (boxes.astype(np.float32) * scale[:, [1, 0, 1, 0]]).astype(np.float64)
+    if rules.rounded:
+        boxes = np.rint(boxes)
+    if rules.pixels == "inclusive":
+        boxes += ONE_PIXEL
+    return boxes
+
+
+def _measured_tubes(tubes: TubeTable, tables: Tables, rules: Rules) -> TubeTable:
+    return replace(tubes, boxes=_measured(tubes.boxes, tubes.videos[tubes.tube_of_box], tables, rules))
+
+
+def _tube_nms(tubes: TubeTable, rules: VideoRules) -> Int64[np.ndarray, " S"]:
+    """Return the rows of the tubes that no surer kept tube of their class and video overlaps too much."""
+    i, j = equal_pairs(*[tubes.videos * (tubes.labels.max(initial=0) + 1) + tubes.labels] * 2)
+    rank = np.empty(len(tubes), np.int64)
+    rank[np.argsort(-tubes.scores, kind="stable")] = np.arange(len(tubes))
+    later = rank[i] < rank[j]
+    i, j = i[later], j[later]
+    iou, _ = tube_iou_pairs(tubes, i, tubes, j, rules)
+    overlapping = iou > rules.nms_iou
+    return np.flatnonzero(survivors(i[overlapping], j[overlapping], len(tubes)))
