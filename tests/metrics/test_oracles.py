@@ -183,7 +183,7 @@ def test_ground_truth_as_predictions_gives_100(shared: Path, protocol: str, half
     assert metrics["frame_mAP@0.5"] == 100
     videos_too = [value for name, value in metrics.items() if name.startswith("video_mAP")]
     if protocol == "act":  # its tube NMS takes one of two actors who are close to each other
-        assert len(set(videos_too)) == 1 and 99 < videos_too[0] < 100
+        assert len(set(videos_too)) == 1 and 97 < videos_too[0] < 100
     elif protocol == "yowo":  # it adds 1e-5 to the number of tubes
         assert all(99.999 < value < 100 for value in videos_too)
     else:
