@@ -7,36 +7,75 @@ Layout (V videos, K classes, D detections; G tubes with R boxes in all):
     nframes     (V,) annotated lengths
     hw          (V, 2) height and width of each video, or (2,) if all have the same
     det_video, det_frame, det_class, det_score    (D,) row in `videos`, frame, class and confidence
-    det_boxes   (D, 4) float32
+    det_boxes   (D, 4) x1, y1, x2, y2 in pixels
     gt_video, gt_class, gt_start    (G,) row in `videos`, class and first frame of the annotated tubes
     gt_offset   (G + 1,) tube g has the rows gt_offset[g] to gt_offset[g + 1] of gt_frame and gt_boxes
     gt_frame    (R,) frame of each box; may be missing if no tube has a gap
-    gt_boxes    (R, 4) float32
-    tube_*      as gt_*, with tube_score (G,), for the detected tubes
+    gt_boxes    (R, 4)
+    tube_*      as gt_*, with tube_score (G,), for the detected tubes; all may be missing, or in a file of their own
 
-A file without `format` has 1-based frames, which are converted; its coordinates are taken as they are stored.
+A file without `format` has 1-based frames, which are converted; its coordinates are taken as they are stored. Other
+arrays are left alone. docs/detection_files.md has examples.
 """
 
-import zipfile
-import zlib
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
-from stal.errors import AnnotationError, DataNotFoundError, ShapeError, StalError
+from stal.data.npz_arrays import NpzArrays
+from stal.data.prediction_checks import (
+    Listing,
+    Problem,
+    box_problems,
+    drop,
+    frame_problems,
+    name_problems,
+    positive_problems,
+    refuse,
+    score_problems,
+)
+from stal.data.tube_arrays import flatten_tubes, read_tube_arrays, tube_array_names
+from stal.errors import AnnotationError, ShapeError
 from stal.structures import Annotations, Detections, Tube, Video
 
 FORMAT = "stal-detections-1: 0-based frames, half-open boxes"
 
+_DET_ARRAYS = tuple(f"det_{name}" for name in ("video", "frame", "class", "score", "boxes"))
+_TRUTH_ARRAYS = {"format", "labels", "videos", "nframes", "hw", *tube_array_names("gt"), "gt_frame"}
+_TUBE_ARRAYS = tube_array_names("tube")
 
-class DetectionFile(NamedTuple):
-    """What a detections file holds; predictions by video key, with an entry for every video."""
+_GT_REMEDY = "Correct the ground truth; nothing of it is dropped"
+_PREDICTION_REMEDY = "Correct the file, or leave such predictions out with --drop-invalid (drop_invalid=True)"
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionFile:
+    """What is scored against what; predictions by video key, with an entry for every annotated video.
+
+    Attributes:
+        annotations: the ground truth.
+        detections: scored boxes.
+        tubes: detected tubes; None if there are none in the file, and they are still to be linked.
+        half_open: whether x2 and y2 lie behind the last pixel, as the file's `format` says; otherwise they are as
+            their author stored them.
+        dropped: number of detections and tubes that were dropped as invalid, by array and reason.
+    """
 
     annotations: Annotations
     detections: dict[str, Detections]
-    tubes: dict[str, list[Tube]]
+    tubes: dict[str, list[Tube]] | None
+    half_open: bool
+    dropped: dict[str, int]
+
+    @property
+    def num_videos_without_predictions(self) -> int:
+        """Number of annotated videos for which there is neither a detection nor a tube."""
+        tubes = self.tubes or {}
+        return sum(not len(boxes) and not tubes.get(key) for key, boxes in self.detections.items())
 
 
 def write_detections(
@@ -77,8 +116,8 @@ def write_detections(
         "det_class": boxes.labels,
         "det_score": boxes.scores,
         "det_boxes": boxes.boxes,
-        **_tube_arrays("gt", [(row, tube) for row, video in enumerate(videos) for tube in video.tubes]),
-        **_tube_arrays("tube", found_tubes),
+        **flatten_tubes("gt", [(row, tube) for row, video in enumerate(videos) for tube in video.tubes]),
+        **flatten_tubes("tube", found_tubes),
         "tube_score": np.array(scores, np.float64),
     }
     path = Path(path)
@@ -87,126 +126,149 @@ def write_detections(
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_detections(path: Path | str) -> DetectionFile:
+def read_detections(
+    path: Path | str,
+    *,
+    tubes_path: Path | str | None = None,
+    annotations: Annotations | None = None,
+    drop_invalid: bool = False,
+) -> DetectionFile:
     """Read a file that `write_detections` made, or one of the same arrays without `format`.
 
-    Only what was written is restored: videos have their key as path, and tubes are numbered anew in their video.
+    Of videos that the file itself annotates, only what was written is restored: they have their key as path, and tubes
+    are numbered anew in their video.
+
+    Args:
+        path: the .npz file with the detections.
+        tubes_path: an .npz file with the arrays tube_*, which replace those of `path`. Its rows are those of its own
+            `videos` and `labels`, or of those of `path` if it has none.
+        annotations: the ground truth, if it is not to be taken from `path`. Videos and classes are matched by name;
+            boxes are to be in the convention of the file, and are not changed (`read_evaluation` sees to that).
+        drop_invalid: drop and count invalid detections and whole tubes with invalid boxes, instead of raising.
 
     Raises:
         DataNotFoundError: There is no such file.
-        AnnotationError: It is not such a file, lacks an array, or its arrays are at odds.
+        AnnotationError: It is not such a file, lacks an array, its arrays are at odds, the ground truth is invalid, or
+            a prediction is and `drop_invalid` is False.
     """
-    path = Path(path)
-    arrays = _load(path)
-    try:
-        return _parse(arrays)
-    except StalError as error:
-        raise AnnotationError(f"{path}: {error}") from error
+    wanted = {"format", "labels", "videos", *_DET_ARRAYS}
+    wanted |= _TRUTH_ARRAYS if annotations is None else set()
+    wanted |= {*_TUBE_ARRAYS, "tube_frame"} if tubes_path is None else set()
+    arrays = NpzArrays(Path(path), wanted)
+    half_open = _is_half_open(arrays)
+    if annotations is None:
+        annotations = _read_annotations(arrays)
+    arrays.require(("labels", "videos", *_DET_ARRAYS))
+    listing = Listing(arrays.names("videos"), arrays.names("labels"), annotations, 0 if half_open else 1)
+    detections, dropped = _read_detections(arrays, listing, drop_invalid)
+
+    tubes = None
+    if tubes_path is not None:
+        tube_arrays = NpzArrays(Path(tubes_path), {"format", "labels", "videos", *_TUBE_ARRAYS, "tube_frame"})
+        tubes, dropped_tubes = _read_tubes(tube_arrays, _listing_of_tubes(tube_arrays, arrays, listing), drop_invalid)
+        dropped |= dropped_tubes
+    elif any(name in arrays for name in _TUBE_ARRAYS):
+        tubes, dropped_tubes = _read_tubes(arrays, listing, drop_invalid)
+        dropped |= dropped_tubes
+    return DetectionFile(annotations, detections, tubes, half_open, dropped)
 
 
-def _tube_arrays(prefix: str, tubes: Sequence[tuple[int, Tube]]) -> dict[str, np.ndarray]:
-    """Return the arrays of (row of the video, tube) pairs."""
-    no_frames, no_boxes = np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
-    return {
-        f"{prefix}_video": np.array([row for row, _ in tubes], np.int64),
-        f"{prefix}_class": np.array([tube.label for _, tube in tubes], np.int64),
-        f"{prefix}_start": np.array([tube.frames[0] for _, tube in tubes], np.int64),
-        f"{prefix}_offset": np.cumsum([0, *(len(tube) for _, tube in tubes)]),
-        f"{prefix}_frame": np.concatenate([no_frames, *(tube.frames for _, tube in tubes)]),
-        f"{prefix}_boxes": np.concatenate([no_boxes, *(tube.boxes for _, tube in tubes)]),
-    }
+def read_annotations(path: Path | str) -> tuple[Annotations, bool]:
+    """Read the ground truth of such a file alone, and whether its boxes are half-open; det_* and tube_* may be missing.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        AnnotationError: It is not such a file, lacks an array, its arrays are at odds, or a box or frame is invalid.
+    """
+    arrays = NpzArrays(Path(path), _TRUTH_ARRAYS)
+    return _read_annotations(arrays), _is_half_open(arrays)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """Return all arrays of an .npz file; never unpickles."""
-    if not path.is_file():
-        raise DataNotFoundError(f"{path}: no such detections file")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise AnnotationError(f"{path}: not an .npz of plain arrays, or broken: {error}") from error
+def _is_half_open(arrays: NpzArrays) -> bool:
+    """Whether the file declares the format, with 0-based frames and half-open boxes."""
+    if "format" not in arrays:
+        return False
+    if (found := arrays.text("format")) != FORMAT:
+        raise AnnotationError(f"{arrays.path}: its format is {found!r}; this version of stal reads {FORMAT!r}")
+    return True
 
 
-def _parse(arrays: dict[str, np.ndarray]) -> DetectionFile:
-    """Return the structures that the arrays describe."""
-    required = {"labels", "videos", "nframes", "hw", "tube_score"}
-    required |= {f"det_{name}" for name in ("video", "frame", "class", "score", "boxes")}
-    required |= {f"{kind}_{name}" for kind in ("gt", "tube") for name in ("video", "class", "start", "offset", "boxes")}
-    missing = sorted(required - set(arrays))
-    if missing:
-        raise AnnotationError(f"arrays {missing} are missing; there are {sorted(arrays)}")
-    if "format" in arrays and str(arrays["format"]) != FORMAT:
-        raise AnnotationError(f"its format is {str(arrays['format'])!r}; this version of stal reads {FORMAT!r}")
-    first_frame = 0 if "format" in arrays else 1
-
-    num_videos = len(arrays["videos"])
-    if len(arrays["nframes"]) != num_videos or arrays["hw"].shape not in {(2,), (num_videos, 2)}:
-        shapes = {name: arrays[name].shape for name in ("videos", "nframes", "hw")}
-        raise AnnotationError(f"shapes {shapes} must be (V,), (V,), and (V, 2) or (2,)")
-    truth = _parse_tubes("gt", arrays, first_frame, [None] * len(arrays["gt_video"]))
-    found = _parse_tubes("tube", arrays, first_frame, arrays["tube_score"].tolist())
-
-    sizes = np.broadcast_to(arrays["hw"], (num_videos, 2)).tolist()
-    keys = arrays["videos"].tolist()
-    videos = [
-        Video(key, Path(key), num_frames, height, width, tubes=tuple(tubes))
-        for key, num_frames, (height, width), tubes in zip(keys, arrays["nframes"].tolist(), sizes, truth, strict=True)
-    ]
-    annotations = Annotations(tuple(arrays["labels"].tolist()), tuple(videos))
-    detections = _parse_detections(arrays, first_frame)
-    return DetectionFile(annotations, dict(zip(keys, detections, strict=True)), dict(zip(keys, found, strict=True)))
-
-
-def _parse_detections(arrays: dict[str, np.ndarray], first_frame: int) -> list[Detections]:
-    """Return the detections of every video, in the order of the file."""
-    rows = arrays["det_video"]
-    counts = {name: len(arrays[name]) for name in ("det_video", "det_frame", "det_class", "det_score", "det_boxes")}
-    if len(set(counts.values())) != 1:
-        raise AnnotationError(f"{counts} entries must be as many of each")
-    _check_rows("det_video", rows, len(arrays["videos"]))
-    boxes = Detections(
-        arrays["det_frame"].astype(np.int64) - first_frame,
-        arrays["det_boxes"].astype(np.float32),
-        arrays["det_class"].astype(np.int64),
-        arrays["det_score"].astype(np.float64),
+def _listing_of_tubes(tube_arrays: NpzArrays, arrays: NpzArrays, listing: Listing) -> Listing:
+    """Return what the rows of a file of tubes stand for: its own names, else those of the detections' `listing`."""
+    if _is_half_open(tube_arrays) != _is_half_open(arrays):
+        with_format, without = (arrays, tube_arrays) if _is_half_open(arrays) else (tube_arrays, arrays)
+        raise AnnotationError(
+            f"{with_format.path} declares the format {FORMAT!r} and {without.path} does not, so that their frames and "
+            "boxes are not to be compared; write both in one convention, with the array `format` in both or in none"
+        )
+    return dataclasses.replace(
+        listing,
+        videos=tube_arrays.names("videos") if "videos" in tube_arrays else listing.videos,
+        classes=tube_arrays.names("labels") if "labels" in tube_arrays else listing.classes,
     )
-    by_video = np.argsort(rows, kind="stable")
-    ends = np.searchsorted(rows[by_video], np.arange(1, len(arrays["videos"])))
-    return [boxes[part] for part in np.split(by_video, ends)][: len(arrays["videos"])]
 
 
-def _parse_tubes(
-    prefix: str, arrays: dict[str, np.ndarray], first_frame: int, scores: list[float | None]
-) -> list[list[Tube]]:
-    """Return the tubes of every video, in the order of the file."""
-    rows, labels, starts = (arrays[f"{prefix}_{name}"] for name in ("video", "class", "start"))
-    offset, boxes = arrays[f"{prefix}_offset"], arrays[f"{prefix}_boxes"].astype(np.float32)
-    lengths = np.diff(offset)
-    counts = {
-        f"{prefix}_video": len(rows),
-        f"{prefix}_class": len(labels),
-        f"{prefix}_start": len(starts),
-        f"{prefix}_score": len(scores),
-        f"{prefix}_offset - 1": len(lengths),
+def _read_annotations(arrays: NpzArrays) -> Annotations:
+    """Return the ground truth in the file, or raise for its first fault."""
+    arrays.require(_TRUTH_ARRAYS - {"format", "gt_frame"})
+    keys, classes = arrays.names("videos"), arrays.names("labels")
+    lengths = arrays.integers("nframes", (len(keys),))
+    sizes = arrays.integers("hw", (2,) if arrays.num_axes("hw") == 1 else (len(keys), 2))
+    refuse([*positive_problems("nframes", lengths), *positive_problems("hw", sizes)], arrays.path, _GT_REMEDY)
+    videos = [
+        Video(key, Path(key), num_frames, height, width)
+        for key, num_frames, (height, width) in zip(
+            keys, lengths.tolist(), np.broadcast_to(sizes, (len(keys), 2)).tolist(), strict=True
+        )
+    ]
+    listing = Listing(keys, classes, Annotations(classes, tuple(videos)), 0 if _is_half_open(arrays) else 1)
+    stored = read_tube_arrays("gt", arrays)
+    refuse(stored.problems(listing), arrays.path, _GT_REMEDY)
+    tubes = stored.to_tubes(np.ones(len(stored), dtype=bool), listing)
+    return Annotations(classes, tuple(dataclasses.replace(video, tubes=tuple(tubes[video.key])) for video in videos))
+
+
+def _read_detections(
+    arrays: NpzArrays, listing: Listing, drop_invalid: bool
+) -> tuple[dict[str, Detections], dict[str, int]]:
+    """Return the detections of every annotated video in the order of the file, and what was dropped."""
+    rows = arrays.integers("det_video", (None,))
+    frames, classes = (arrays.integers(name, (len(rows),)) for name in ("det_frame", "det_class"))
+    scores, boxes = arrays.numbers("det_score", (len(rows),)), arrays.boxes("det_boxes", len(rows))
+    items = np.arange(len(rows))
+    problems = [
+        *name_problems("det", rows, classes, listing),
+        *score_problems("det_score", scores),
+        *box_problems("det_boxes", boxes, items),
+        *frame_problems("det_frame", frames, rows, listing, items),
+    ]
+    valid, dropped = _settle(problems, len(rows), arrays.path, drop_invalid)
+    kept = Detections(
+        frames[valid] - listing.first_frame, boxes[valid], listing.class_positions(classes[valid]), scores[valid]
+    )
+    videos = listing.annotations.videos
+    positions = listing.video_positions(rows[valid])
+    by_video = np.argsort(positions, kind="stable")
+    bounds = np.searchsorted(positions[by_video], np.arange(len(videos) + 1))
+    detections = {
+        video.key: kept[by_video[first:end]] for video, first, end in zip(videos, bounds, bounds[1:], strict=False)
     }
-    if len(set(counts.values())) != 1:
-        raise AnnotationError(f"{counts} entries must be as many of each")
-    _check_rows(f"{prefix}_video", rows, len(arrays["videos"]))
-    if (lengths <= 0).any() or offset[0] != 0 or offset[-1] != len(boxes):
-        raise AnnotationError(f"{prefix}_offset must rise from 0 to the {len(boxes)} rows of {prefix}_boxes")
-    consecutive = np.repeat(starts.astype(np.int64) - offset[:-1], lengths) + np.arange(len(boxes))
-    frames = arrays.get(f"{prefix}_frame", consecutive).astype(np.int64) - first_frame
-    if len(frames) != len(boxes):
-        raise AnnotationError(f"{prefix}_frame has {len(frames)} entries for {len(boxes)} {prefix}_boxes")
-    tubes: list[list[Tube]] = [[] for _ in arrays["videos"]]
-    for row, label, start, end, score in zip(rows, labels, offset[:-1], offset[1:], scores, strict=True):
-        of_video = tubes[row]
-        of_video.append(Tube(int(label), frames[start:end], boxes[start:end], id=len(of_video), score=score))
-    return tubes
+    return detections, dropped
 
 
-def _check_rows(name: str, rows: np.ndarray, num_videos: int) -> None:
-    """Raise unless all are rows of `videos`."""
-    if len(rows) and not 0 <= rows.min() <= rows.max() < num_videos:
-        raise AnnotationError(f"{name} has rows {rows.min()} to {rows.max()}, but there are {num_videos} videos")
+def _read_tubes(
+    arrays: NpzArrays, listing: Listing, drop_invalid: bool
+) -> tuple[dict[str, list[Tube]], dict[str, int]]:
+    """Return the detected tubes of every annotated video in the order of the file, and what was dropped."""
+    stored = read_tube_arrays("tube", arrays)
+    valid, dropped = _settle(stored.problems(listing), len(stored), arrays.path, drop_invalid)
+    return stored.to_tubes(valid, listing), dropped
+
+
+def _settle(
+    problems: Sequence[Problem], num_items: int, path: Path, drop_invalid: bool
+) -> tuple[Bool[np.ndarray, " N"], dict[str, int]]:
+    """Drop the predictions that have a problem and count them, or raise for the first one."""
+    if not drop_invalid:
+        refuse(problems, path, _PREDICTION_REMEDY)
+    return drop(problems, num_items)

@@ -12,6 +12,7 @@ boxes are read as they are stored, because 93 % of the tubes equal the original 
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ CLASSES = (
     "WalkingWithDog",
 )
 HEIGHT, WIDTH, FPS = 240, 320, 25.0
+TEST_LIST = "testlist01.txt"
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 
 _logger = logging.getLogger(__name__)
@@ -83,8 +85,38 @@ def read_ucf24(
     root = Path(root)
     video_root = Path(video_root or root / "videos")
     annotation_file = Path(annotation_file or root / "pyannot.pkl")
-    test_list = Path(test_list or root / "testlist01.txt")
+    test_list = Path(test_list or root / TEST_LIST)
     _check_paths(video_root, annotation_file, test_list)
+    annotations = read_pyannot(annotation_file, test_list=test_list, split=split, classes=classes)
+    paths = _find_videos(video_root, annotations.classes)
+    missing = [video.key for video in annotations.videos if video.key not in paths]
+    _report_missing(missing, len(annotations.videos), video_root, allow_missing)
+    videos = [replace(video, path=paths[video.key]) for video in annotations.videos if video.key in paths]
+    return Annotations(annotations.classes, tuple(videos))
+
+
+def read_pyannot(
+    annotation_file: str | Path,
+    *,
+    test_list: str | Path | None = None,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> Annotations:
+    """Read the annotations of UCF101-24 without its videos, which have their key as path.
+
+    Args:
+        annotation_file: `pyannot.pkl`.
+        test_list: names the videos of the test split; `testlist01.txt` beside the annotations if None.
+        split: `train` or `test` of split 1; None for both.
+        classes: the classes to keep, in the order of their labels; None for all 24 in alphabetical order.
+
+    Raises:
+        DataNotFoundError: a file is missing.
+        AnnotationError: a file is broken, of another format, or at odds with the other one.
+        ConfigError: there is no such split or class.
+    """
+    annotation_file = Path(annotation_file)
+    test_list = Path(test_list or annotation_file.with_name(TEST_LIST))
     if split not in ("train", "test", None):
         raise ConfigError(f"UCF101-24 has no split {split!r}; it has 'train' and 'test', and None takes both")
     classes = CLASSES if classes is None else tuple(classes)
@@ -93,18 +125,16 @@ def read_ucf24(
         raise ConfigError(f"classes {list(classes)}: each must be one of {', '.join(CLASSES)}, at most once")
 
     annotations = _load_annotations(annotation_file)
+    if not test_list.is_file():
+        raise DataNotFoundError(
+            f"{test_list}: there is no such file, and {annotation_file} does not say which videos are of the test "
+            f"split; put the {TEST_LIST} that comes with the annotations beside them, see data/README.md"
+        )
     test_keys = _read_test_list(test_list, annotations.keys(), annotation_file)
-    keys = [
-        key
-        for key in sorted(annotations)
-        if key.split("/")[0] in classes and split in (None, "test" if key in test_keys else "train")
-    ]
-    paths = _find_videos(video_root, classes)
-    _report_missing([key for key in keys if key not in paths], len(keys), video_root, allow_missing)
     videos = [
         Video(
             key=key,
-            path=paths[key],
+            path=Path(key),
             num_frames=int(annotations[key]["numf"]),
             height=HEIGHT,
             width=WIDTH,
@@ -112,8 +142,8 @@ def read_ucf24(
             tubes=_tubes(key, annotations[key], classes.index(key.split("/")[0]), annotation_file),
             split="test" if key in test_keys else "train",
         )
-        for key in keys
-        if key in paths
+        for key in sorted(annotations)
+        if key.split("/")[0] in classes and split in (None, "test" if key in test_keys else "train")
     ]
     return Annotations(classes, tuple(videos))
 

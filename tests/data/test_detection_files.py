@@ -1,11 +1,13 @@
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stal.data.detection_files import FORMAT, read_detections, write_detections
-from stal.errors import AnnotationError, DataNotFoundError, ShapeError
+from stal.data.detection_files import FORMAT, read_annotations, read_detections, write_detections
+from stal.errors import AnnotationError, ShapeError
 from stal.structures import Annotations, Detections, Tube, Video
 
 TRUTH = Tube(1, np.array([2, 3, 4]), np.array([[0, 0, 4, 4], [1, 0, 5, 4], [2, 0, 6, 4]], np.float32))
@@ -36,7 +38,10 @@ def assert_same_tube(a: Tube, b: Tube) -> None:
 def test_a_file_gives_back_what_was_written(tmp_path: Path, second_height: int) -> None:
     path = tmp_path / "new" / "out.npz"
     write_detections(path, annotations(second_height), detections(), {"d": [FOUND]})
-    truth, found, tubes = read_detections(path)
+    file = read_detections(path)
+    truth, found, tubes = file.annotations, file.detections, file.tubes
+    assert (file.half_open, file.dropped) == (True, {})
+    assert tubes is not None
     assert truth.classes == ("run", "jump")
     assert [(v.key, v.num_frames, v.height, v.width) for v in truth.videos] == [
         ("a", 10, 240, 320),
@@ -55,8 +60,8 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path, second_height: int) 
 
 def test_a_file_without_videos_can_be_written(tmp_path: Path) -> None:
     write_detections(tmp_path / "out.npz", Annotations(("run",), ()), {}, {})
-    truth, found, tubes = read_detections(tmp_path / "out.npz")
-    assert (truth.videos, found, tubes) == ((), {}, {})
+    file = read_detections(tmp_path / "out.npz")
+    assert (file.annotations.videos, file.detections, file.tubes) == ((), {}, {})
 
 
 def test_the_name_of_the_file_is_kept(tmp_path: Path) -> None:
@@ -72,35 +77,11 @@ def test_writing_refuses_unknown_videos_and_tubes_without_scores(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def one_based_arrays() -> dict[str, Any]:
-    """The layout without `format`: 1-based frames, consecutive rows, one size for all videos."""
-    return {
-        "labels": np.array(["run", "jump"]),
-        "videos": np.array(["a", "b"]),
-        "nframes": np.array([10, 8], np.int32),
-        "hw": np.array([240, 320], np.int32),
-        "gt_video": np.array([1], np.int32),
-        "gt_class": np.array([1], np.int16),
-        "gt_start": np.array([6], np.int32),
-        "gt_offset": np.array([0, 3]),
-        "gt_boxes": TRUTH.boxes,
-        "det_video": np.array([1, 0, 1], np.int32),
-        "det_frame": np.array([8, 1, 2], np.int32),
-        "det_class": np.array([0, 1, 1], np.int16),
-        "det_score": np.array([0.5, 0.25, 0.75], np.float32),
-        "det_boxes": TRUTH.boxes,
-        "tube_video": np.array([0, 0], np.int32),
-        "tube_class": np.array([0, 1], np.int16),
-        "tube_start": np.array([1, 10], np.int32),
-        "tube_score": np.array([0.5, 0.25], np.float32),
-        "tube_offset": np.array([0, 2, 3]),
-        "tube_boxes": TRUTH.boxes,
-    }
-
-
-def test_a_file_without_format_has_1_based_frames(tmp_path: Path) -> None:
-    np.savez(tmp_path / "old.npz", **one_based_arrays())
-    truth, found, tubes = read_detections(tmp_path / "old.npz")
+def test_a_file_without_format_has_1_based_frames(write_npz: Callable[..., Path]) -> None:
+    file = read_detections(write_npz())
+    truth, found, tubes = file.annotations, file.detections, file.tubes
+    assert not file.half_open
+    assert tubes is not None
     assert [(v.height, v.width) for v in truth.videos] == [(240, 320)] * 2
     assert truth.videos[1].tubes[0].frames.tolist() == [5, 6, 7]
     np.testing.assert_array_equal(truth.videos[1].tubes[0].boxes, TRUTH.boxes)
@@ -111,52 +92,196 @@ def test_a_file_without_format_has_1_based_frames(tmp_path: Path) -> None:
     assert [(tube.label, tube.id, tube.score) for tube in tubes["a"]] == [(0, 0, 0.5), (1, 1, 0.25)]
 
 
+def test_a_file_with_format_has_0_based_frames(write_npz: Callable[..., Path]) -> None:
+    file = read_detections(write_npz(format=FORMAT, det_frame=[7, 0, 1], tube_start=[0, 9], gt_start=[5]))
+    assert file.half_open
+    assert file.detections["b"].frames.tolist() == [7, 1]
+    assert file.annotations.videos[1].tubes[0].frames.tolist() == [5, 6, 7]
+    np.testing.assert_array_equal(file.detections["a"].boxes, TRUTH.boxes[1:2])
+
+
+def test_arrays_that_are_not_of_the_layout_are_left_alone(write_npz: Callable[..., Path]) -> None:
+    extra = {"det_score_unique": np.zeros(3), "tube_frame_score": np.zeros(9), "note": np.array([None], dtype=object)}
+    assert len(read_detections(write_npz(**extra)).detections["b"]) == 2
+
+
+def test_a_file_without_tubes_has_none_and_one_with_no_tube_has_empty_lists(write_npz: Callable[..., Path]) -> None:
+    without = ("labels", "videos", "nframes", "hw", "gt_", "det_")
+    assert read_detections(write_npz(only=without)).tubes is None
+    none: dict[str, Any] = {f"tube_{name}": [] for name in ("video", "class", "start", "score")}
+    path = write_npz(**none, tube_offset=[0], tube_boxes=np.zeros((0, 4)))
+    assert read_detections(path).tubes == {"a": [], "b": []}
+
+
+def test_empty_detections_are_read(write_npz: Callable[..., Path]) -> None:
+    none = {f"det_{name}": [] for name in ("video", "frame", "class", "score")} | {"det_boxes": np.zeros((0, 4))}
+    file = read_detections(write_npz(**none))
+    assert [len(boxes) for boxes in file.detections.values()] == [0, 0]
+    assert file.num_videos_without_predictions == 1  # video a has tubes
+
+
+def test_videos_without_predictions_are_counted(tmp_path: Path) -> None:
+    write_detections(tmp_path / "a.npz", annotations(), detections(), {"d": [FOUND]})
+    assert read_detections(tmp_path / "a.npz").num_videos_without_predictions == 1
+
+
+def elsewhere() -> Annotations:
+    """Ground truth with the names of that file in another order, among others."""
+    videos = tuple(Video(key, Path(key), 10, 240, 320) for key in ("new", "b", "a"))
+    return Annotations(("jump", "sit", "run"), videos)
+
+
+def test_videos_and_classes_are_matched_by_name_to_other_ground_truth(write_npz: Callable[..., Path]) -> None:
+    path = write_npz(only=("labels", "videos", "det_", "tube_"))
+    file = read_detections(path, annotations=elsewhere())
+    assert file.annotations.classes == ("jump", "sit", "run")
+    assert list(file.detections) == ["new", "b", "a"]
+    assert [len(boxes) for boxes in file.detections.values()] == [0, 2, 1]
+    assert file.detections["b"].labels.tolist() == [2, 0]
+    assert file.detections["b"].scores.tolist() == [0.5, 0.75]
+    assert file.tubes is not None
+    assert [tube.label for tube in file.tubes["a"]] == [2, 0]
+    assert file.num_videos_without_predictions == 1
+    with pytest.raises(AnnotationError, match=r"arrays .*gt_boxes.* are missing"):
+        read_detections(path)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (
+            Annotations(("jump", "run"), (Video("b", Path("b"), 10, 240, 320),)),
+            r"det_video, row 1: .* 0 is the video 'a', which the ground truth does not have; 1 of 3 rows",
+        ),
+        (
+            Annotations(("run",), elsewhere().videos),
+            r"det_class, row 1: .* 1 is the class 'jump', which the ground truth does not have; 2 of 3 rows",
+        ),
+    ],
+)
+def test_predictions_of_what_other_ground_truth_does_not_have_are_named_or_dropped(
+    write_npz: Callable[..., Path], known: Annotations, message: str
+) -> None:
+    path = write_npz()
+    with pytest.raises(AnnotationError, match=message):
+        read_detections(path, annotations=known)
+    file = read_detections(path, annotations=known, drop_invalid=True)
+    assert all("not in the ground truth" in reason for reason in file.dropped)
+    assert list(file.detections) == [video.key for video in known.videos]
+    assert len(file.detections["b"]) == (2 if len(known.classes) == 2 else 1)
+
+
+def test_a_video_that_is_listed_without_predictions_need_not_be_annotated(write_npz: Callable[..., Path]) -> None:
+    path = write_npz(videos=["a", "b", "c"], labels=["run", "jump", "fly"])
+    assert not read_detections(path, annotations=elsewhere()).dropped
+
+
+def test_tubes_of_their_own_file_replace_those_of_the_detections(write_npz: Callable[..., Path]) -> None:
+    path = write_npz(tube_score=[np.nan, 0])  # not looked at
+    file = read_detections(path, tubes_path=write_npz("t.npz", only=("tube_",), tube_video=[1, 0]))
+    assert file.tubes is not None
+    assert [(tube.label, tube.frames.tolist()) for tube in file.tubes["b"]] == [(0, [0, 1])]
+    assert [tube.label for tube in file.tubes["a"]] == [1]
+
+    own_names = {"videos": ["b", "a"], "labels": ["jump", "run"]}
+    tubes_path = write_npz("t.npz", only=("tube_",), tube_video=[0, 1], **own_names)
+    file = read_detections(path, tubes_path=tubes_path)
+    assert file.tubes is not None
+    assert [(tube.label, tube.frames.tolist()) for tube in file.tubes["b"]] == [(1, [0, 1])]
+
+
+def test_tubes_of_the_other_convention_are_refused(write_npz: Callable[..., Path]) -> None:
+    path = write_npz("a.npz")
+    with pytest.raises(
+        AnnotationError, match=r"t\.npz declares the format .* and .*a\.npz does not.*write both in one"
+    ):
+        read_detections(path, tubes_path=write_npz("t.npz", only=("tube_",), format=FORMAT))
+
+
+def test_ground_truth_is_read_alone(write_npz: Callable[..., Path]) -> None:
+    truth, half_open = read_annotations(write_npz(only=("labels", "videos", "nframes", "hw", "gt_")))
+    assert [len(video.tubes) for video in truth.videos] == [0, 1]
+    assert not half_open
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"det_score": None}, r"arrays \['det_score'\] are missing"),
-        ({"format": np.array("stal-detections-9")}, "this version of stal reads 'stal-detections-1"),
-        ({"nframes": np.array([10])}, r"must be \(V,\)"),
-        ({"hw": np.array([240, 320, 3])}, r"must be \(V,\)"),
-        ({"det_video": np.array([0, 2, 1])}, "rows 0 to 2, but there are 2 videos"),
-        ({"det_video": np.array([0, 1])}, "'det_video': 2.*as many of each"),
-        ({"det_frame": np.array([0, 1, 1])}, "0-based"),
-        ({"det_boxes": np.zeros((3, 4))}, "box 0"),
-        ({"det_boxes": np.zeros((2, 4))}, "as many of each"),
-        ({"gt_video": np.array([-1])}, "rows -1 to -1"),
-        ({"gt_class": np.array([2])}, "are its classes 1-based"),
-        ({"gt_start": np.array([7])}, "are its frames 1-based"),
-        ({"gt_start": np.array([7, 7])}, "as many of each"),
-        ({"gt_offset": np.array([0, 2])}, "must rise from 0 to the 3 rows"),
-        ({"tube_offset": np.array([0, 0, 3])}, "must rise from 0 to the 3 rows"),
-        ({"tube_score": np.array([0.5])}, "as many of each"),
-        ({"tube_frame": np.array([1, 2])}, "tube_frame has 2 entries for 3"),
+        ({"det_score": None}, r"arrays \['det_score'\] are missing; there are .*docs/detection_files\.md"),
+        ({"tube_start": None, "tube_score": None}, r"arrays \['tube_score', 'tube_start'\] are missing"),
+        ({"videos": None}, r"arrays \['videos'\] are missing"),
+        ({"format": "stal-detections-9"}, "this version of stal reads 'stal-detections-1"),
+        ({"format": 3}, "format is of dtype int64; expected a text"),
+        ({"format": ["stal"]}, r"format has the shape \(1,\); expected \(\)"),
+        ({"videos": ["a", "a"]}, "videos, row 1: 'a' stands in row 0 too; 1 of 2 rows"),
+        ({"labels": ["run", "run"]}, "labels, row 1: 'run' stands in row 0 too; 1 of 2 rows"),
+        ({"labels": [0, 1]}, "labels is of dtype int64; expected texts"),
+        ({"nframes": [10]}, r"nframes has the shape \(1,\); expected \(2,\)"),
+        ({"hw": [240, 320, 3]}, r"hw has the shape \(3,\); expected \(2,\)"),
+        ({"hw": np.ones((3, 2))}, r"hw has the shape \(3, 2\); expected \(2, 2\)"),
+        ({"det_video": 1}, r"det_video has the shape \(\); expected \(any,\)"),
+        ({"det_video": [0, 1]}, r"det_frame has the shape \(3,\); expected \(2,\)"),
+        ({"det_frame": [1.5, 2.0, 3.0]}, "det_frame is of dtype float64; expected integers"),
+        ({"det_score": ["a", "b", "c"]}, "det_score is of dtype <U1; expected numbers"),
+        ({"det_boxes": np.zeros((2, 4))}, r"det_boxes has the shape \(2, 4\); expected \(3, 4\)"),
+        ({"det_boxes": np.zeros((3, 5))}, r"det_boxes has the shape \(3, 5\); expected \(3, 4\)"),
+        ({"gt_start": [7, 7]}, r"gt_start has the shape \(2,\); expected \(1,\)"),
+        ({"gt_offset": [0, 2]}, "gt_offset, row 1: 2; the last offset is the number of gt_boxes, 3"),
+        ({"tube_offset": [1, 2, 3]}, "tube_offset, row 0: 1; the first offset is 0"),
+        ({"tube_offset": [0, 0, 3]}, "tube_offset, row 1: 0 after 0; 1 of 2 tubes have no boxes, but offsets rise"),
+        ({"tube_offset": [0, 4, 3]}, "tube_offset, row 2: 3 after 4; 1 of 2 tubes"),
+        ({"tube_offset": [0, 1]}, r"tube_offset has the shape \(2,\); expected \(3,\)"),
+        ({"tube_score": [0.5]}, r"tube_score has the shape \(1,\); expected \(2,\)"),
+        ({"tube_frame": [1, 2]}, r"tube_frame has the shape \(2,\); expected \(3,\)"),
     ],
 )
-def test_arrays_at_odds_are_refused_by_name(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    arrays = {**one_based_arrays(), **changes}
-    np.savez(tmp_path / "bad.npz", **{name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(AnnotationError, match=message) as error:
-        read_detections(tmp_path / "bad.npz")
-    assert "bad.npz" in str(error.value)
-
-
-def test_a_file_that_is_no_npz_of_plain_arrays_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bad.npz"
-    with pytest.raises(DataNotFoundError, match="no such"):
-        read_detections(path)
-    for content in (b"", b"text", b"PK\x03\x04broken"):
-        path.write_bytes(content)
-        with pytest.raises(AnnotationError, match=r"bad\.npz"):
-            read_detections(path)
-    np.savez(path, **{**one_based_arrays(), "labels": np.array(["run", None], dtype=object)})
-    with pytest.raises(AnnotationError, match=r"bad\.npz.*allow_pickle"):
-        read_detections(path)
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
-    with pytest.raises(AnnotationError, match=r"bad\.npz"):
-        read_detections(path)
+@pytest.mark.parametrize("drop_invalid", [False, True])
+def test_arrays_at_odds_are_always_refused_by_name(
+    write_npz: Callable[..., Path], changes: dict[str, Any], message: str, drop_invalid: bool
+) -> None:
+    path = write_npz(**changes)
+    with pytest.raises(AnnotationError, match=rf"bad\.npz.*{message}"):
+        read_detections(path, drop_invalid=drop_invalid)
 
 
 def test_the_format_says_its_conventions() -> None:
     assert FORMAT == "stal-detections-1: 0-based frames, half-open boxes"
+
+
+def test_the_documented_examples_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs/detection_files.md").read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(code, {})
+    videos = tuple(Video(key, Path(key), 5, 240, 320) for key in ("a", "b"))
+    truth = Annotations(("run", "jump"), videos)
+    half_open = read_detections("detections.npz", annotations=truth)
+    inclusive = read_detections("detections_from_1.npz", tubes_path="tubes_from_1.npz", annotations=truth)
+    assert (half_open.half_open, inclusive.half_open) == (True, False)
+    a, b = half_open.detections["a"], inclusive.detections["a"]
+    assert a.frames.tolist() == b.frames.tolist() == [0, 1]
+    np.testing.assert_array_equal(a.boxes, b.boxes + np.array([0, 0, 1, 1]))
+    for file in (half_open, inclusive):
+        assert file.tubes is not None
+        np.testing.assert_array_equal(file.tubes["a"][0].boxes, file.detections["a"].boxes)
+        assert file.tubes["a"][0].frames.tolist() == [0, 1]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("linker", ["moc_k1", "yowov2_viterbi", "retina3d_indiv"])
+def test_tubes_of_other_linkers_are_read(shared: Path, linker: str) -> None:
+    path = shared / f"oracles/linking/{linker}_small.npz"
+    file = read_detections(shared / "oracles/oracle_small.npz", tubes_path=path)
+    with np.load(path) as arrays:
+        assert file.tubes is not None
+        assert sum(map(len, file.tubes.values())) == len(arrays["tube_video"])
+
+
+@pytest.mark.data
+def test_tubes_with_nan_boxes_of_another_linker_are_dropped(shared: Path) -> None:
+    paths = shared / "oracles/oracle_small.npz", shared / "oracles/linking/act_k1_small.npz"
+    with pytest.raises(AnnotationError, match=r"tube_boxes, row 30: box not finite.*708 of 5038 rows"):
+        read_detections(paths[0], tubes_path=paths[1])
+    assert read_detections(paths[0], tubes_path=paths[1], drop_invalid=True).dropped == {
+        "tube_boxes: box not finite": 64
+    }

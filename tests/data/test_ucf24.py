@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from stal.data.ucf24 import CLASSES, read_ucf24
+from stal.data.ucf24 import CLASSES, read_pyannot, read_ucf24
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 
 BIKING, DIVING, SKIING = "Biking/v_Biking_g01_c01", "Diving/v_Diving_g01_c01", "Skiing/v_Skiing_g01_c01"
@@ -97,6 +97,26 @@ def test_every_path_can_be_given_on_its_own(root, tmp_path_factory):
     for name in paths.values():
         (root / name).rename(elsewhere / name)
     assert len(read_ucf24(root, **{key: str(elsewhere / name) for key, name in paths.items()}).videos) == 3
+
+
+def test_annotations_are_read_without_videos(root):
+    for path in (root / "videos").rglob("*.*"):
+        path.unlink()
+    annotations = read_pyannot(root / "pyannot.pkl")
+    assert [video.key for video in annotations.videos] == [BIKING, DIVING, SKIING]
+    assert [video.split for video in annotations.videos] == ["test", "train", "test"]
+    assert annotations.videos[0].path.as_posix() == BIKING
+    (root / "testlist01.txt").rename(root / "other.txt")
+    (video,) = read_pyannot(root / "pyannot.pkl", test_list=root / "other.txt", split="test", classes=["Skiing"]).videos
+    assert video.key == SKIING
+
+
+def test_annotations_without_their_test_list_are_an_error(root):
+    (root / "testlist01.txt").unlink()
+    with pytest.raises(
+        DataNotFoundError, match=r"testlist01\.txt: there is no such file.*beside them, see data/README"
+    ):
+        read_pyannot(root / "pyannot.pkl")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Ground truth of an evaluation, from any of the files in which it is kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from stal.data.act_pickle import is_act_pickle, read_act_pickle
+from stal.data.detection_files import read_annotations
+from stal.data.pickles import load_pickle
+from stal.data.tubes_json import read_tubes_json
+from stal.data.ucf24 import read_pyannot
+from stal.errors import AnnotationError, ConfigError, DataNotFoundError
+from stal.structures import Annotations
+
+_KINDS = (
+    "this project's JSON (begins with `{`), an .npz with gt_* (begins with `PK`), pyannot.pkl of UCF101-24, "
+    "or a pickle like JHMDB-GT.pkl"
+)
+
+
+class GroundTruth(NamedTuple):
+    """Annotations, and whether their x2 and y2 lie behind the last pixel; otherwise they are as stored."""
+
+    annotations: Annotations
+    half_open: bool
+
+
+def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTruth:
+    """Read the ground truth that is scored against; what kind of file it is shows in its content.
+
+    Args:
+        path: JSON of this project, .npz in the layout of detections files, `pyannot.pkl` of UCF101-24 with its
+            `testlist01.txt` beside it, or a pickle in the format of ACT (`UCF101v2-GT.pkl`, `JHMDB-GT.pkl`).
+        split: a split of the JSON file; `train` or `test` of pyannot.pkl; `1`, `2` or `3` of an ACT pickle. If None,
+            the only split of the file, and `test` of pyannot.pkl.
+
+    Raises:
+        DataNotFoundError: there is no such file, or pyannot.pkl has no test list beside it.
+        AnnotationError: it is of none of these kinds, broken, or invalid.
+        ConfigError: it has no such split, or several and none was chosen.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataNotFoundError(f"{path}: there is no such ground truth file")
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        raise AnnotationError(f"{path}: the file is empty; ground truth is {_KINDS}")
+    if start.startswith(b"PK"):
+        if split is not None:
+            raise ConfigError(f"{path}: an .npz has no splits, but {split!r} was chosen; leave the split out")
+        return GroundTruth(*read_annotations(path))
+    if start.startswith((b"{", b"[")):
+        return GroundTruth(_read_json(path, split), half_open=True)
+    return _read_pickle(path, split)
+
+
+def _read_json(path: Path, split: str | None) -> Annotations:
+    """Return one split of a JSON file."""
+    annotations = read_tubes_json(path, split)
+    splits = sorted({video.split for video in annotations.videos})
+    if len(splits) > 1:
+        raise ConfigError(f"{path}: has the splits {', '.join(splits)}; choose one with `split`")
+    return annotations
+
+
+def _read_pickle(path: Path, split: str | None) -> GroundTruth:
+    """Return the ground truth of one of the pickles that are known."""
+    try:
+        raw = load_pickle(path)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: ground truth is {_KINDS}; as a pickle, the file is: {error}") from error
+    if is_act_pickle(raw):
+        return GroundTruth(read_act_pickle(path, split), half_open=False)
+    if isinstance(raw, Mapping) and ("db" in raw or all("/" in str(key) for key in raw)):
+        return GroundTruth(read_pyannot(path, split="test" if split is None else split), half_open=True)
+    keys = f" with the keys {sorted(map(str, raw))[:5]}" if isinstance(raw, Mapping) else ""
+    raise AnnotationError(f"{path}: ground truth is {_KINDS}, but this is a pickled {type(raw).__name__}{keys}")

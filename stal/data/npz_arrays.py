@@ -1,0 +1,106 @@
+"""Plain arrays from an .npz file, each of the type and shape that its reader expects."""
+
+import lzma
+import zipfile
+import zlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, Shaped
+
+from stal.errors import AnnotationError, DataNotFoundError
+
+# What zipfile and numpy raise on broken files; RuntimeError is for methods of zip that Python does not have.
+_BROKEN = (OSError, ValueError, EOFError, MemoryError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+
+
+class NpzArrays:
+    """The arrays of one .npz file; every error names the file and the array. Nothing is unpickled.
+
+    Args:
+        path: the .npz file.
+        names: the arrays to load where they are there; others are left alone.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        AnnotationError: it is empty, no .npz, broken, or one of the arrays holds Python objects.
+    """
+
+    def __init__(self, path: Path, names: Collection[str]) -> None:
+        self.path = path
+        if not path.is_file():
+            raise DataNotFoundError(f"{path}: there is no such .npz file")
+        if path.stat().st_size == 0:
+            raise AnnotationError(f"{path}: the file is empty (0 bytes); write it again")
+        if not zipfile.is_zipfile(path):
+            raise AnnotationError(f"{path}: not an .npz file (a zip of arrays, see np.savez), or cut off")
+        name = "its list of arrays"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                self.present: list[str] = sorted(file.files)
+                self._arrays: dict[str, np.ndarray] = {}
+                for name in sorted(set(names) & set(self.present)):
+                    self._arrays[name] = np.asarray(file[name])
+        except _BROKEN as error:
+            raise AnnotationError(
+                f"{path}: {name} cannot be read: {error}; arrays are of numbers or texts, and not of dtype object"
+            ) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def require(self, names: Collection[str]) -> None:
+        """Raise with all of `names` that are missing."""
+        missing = sorted(set(names) - set(self._arrays))
+        if missing:
+            raise AnnotationError(
+                f"{self.path}: arrays {missing} are missing; there are {self.present}; "
+                "docs/detection_files.md has the layout"
+            )
+
+    def text(self, name: str) -> str:
+        """Return the one text that an array holds."""
+        return str(self._checked(name, (), "U", "a text"))
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts, of which no two are equal."""
+        names: list[str] = self._checked(name, (None,), "U", "texts").tolist()
+        first_rows: dict[str, int] = {}
+        for row, text in enumerate(names):
+            if text in first_rows:
+                raise AnnotationError(
+                    f"{self.path}: {name}, row {row}: {text!r} stands in row {first_rows[text]} too; "
+                    f"{len(names) - len(set(names))} of {len(names)} rows are repeated. Every name stands there once"
+                )
+            first_rows[text] = row
+        return tuple(names)
+
+    def integers(self, name: str, shape: Sequence[int | None]) -> Int64[np.ndarray, "..."]:
+        """Return an array of integers; None in `shape` stands for any size."""
+        return self._checked(name, shape, "iu", "integers").astype(np.int64)
+
+    def numbers(self, name: str, shape: Sequence[int | None]) -> Float64[np.ndarray, "..."]:
+        """Return an array of numbers; None in `shape` stands for any size."""
+        return self._checked(name, shape, "fiu", "numbers").astype(np.float64)
+
+    def boxes(self, name: str, num_boxes: int | None = None) -> Float32[np.ndarray, "N 4"]:
+        """Return an array of `num_boxes` boxes, or of any number."""
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found with what was so
+            return self._checked(name, (num_boxes, 4), "fiu", "numbers").astype(np.float32, copy=False)
+
+    def num_axes(self, name: str) -> int:
+        """Return the number of axes of an array."""
+        return self._arrays[name].ndim
+
+    def _checked(self, name: str, shape: Sequence[int | None], kinds: str, meaning: str) -> Shaped[np.ndarray, "..."]:
+        """Return an array, or raise unless it has the shape and a dtype of one of the `kinds` of numpy."""
+        array = self._arrays[name]
+        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        if not fits:
+            expected = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
+            raise AnnotationError(f"{self.path}: {name} has the shape {array.shape}; expected {expected}")
+        # np.array([]) is of floats: without values any type will do
+        if array.dtype.kind not in kinds and array.size:
+            raise AnnotationError(f"{self.path}: {name} is of dtype {array.dtype}; expected {meaning}")
+        return array

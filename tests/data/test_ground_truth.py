@@ -1,0 +1,158 @@
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stal.data.detection_files import FORMAT
+from stal.data.ground_truth import read_ground_truth
+from stal.data.tubes_json import write_tubes_json
+from stal.errors import AnnotationError, ConfigError, DataNotFoundError
+from stal.structures import Annotations, Tube, Video
+
+
+def write_json(path: Path, *splits: str) -> Path:
+    tube = Tube(0, np.array([4]), np.array([[1, 2, 3, 4]], np.float32))
+    videos = tuple(Video(f"{s}/v", Path(s), 9, 24, 32, tubes=(tube,), split=s) for s in splits)
+    write_tubes_json(Annotations(("run",), videos), path)
+    return path
+
+
+def write_pyannot(path: Path) -> Path:
+    """Write two videos of UCF101-24, the first of them of the test split."""
+    boxes = np.array([[200, 10, 100, 50]], np.uint8)
+    annotation = {"label": 2, "annotations": [{"label": 2, "sf": 4, "ef": 5, "boxes": boxes}], "numf": np.uint8(9)}
+    path.write_bytes(pickle.dumps({np.str_(f"Biking/v_Biking_g0{i}_c01"): annotation for i in (1, 2)}))
+    path.with_name("testlist01.txt").write_text("Biking/v_Biking_g01_c01\n")
+    return path
+
+
+def write_act(path: Path) -> Path:
+    """Write one video of the first split, and none of the second."""
+    raw = {
+        "labels": ["run"],
+        "gttubes": {"run/v": {0: [np.array([[5, 1, 2, 3, 4]], np.float32)]}},
+        "nframes": {"run/v": 9},
+        "resolution": {"run/v": (24, 32)},
+        "train_videos": [[], ["run/v"]],
+        "test_videos": [["run/v"], []],
+    }
+    path.write_bytes(pickle.dumps(raw))
+    return path
+
+
+@pytest.mark.parametrize("name", ["GT", "GT.txt"])
+def test_the_kind_of_a_file_shows_in_its_content(tmp_path: Path, name: str, write_npz: Callable[..., Path]) -> None:
+    path = tmp_path / name
+    from_json = read_ground_truth(write_json(path, "test"))
+    assert from_json.half_open
+    assert from_json.annotations.videos[0].tubes[0].frames.tolist() == [4]
+
+    from_pyannot = read_ground_truth(write_pyannot(path))
+    assert from_pyannot.half_open
+    assert [video.key for video in from_pyannot.annotations.videos] == ["Biking/v_Biking_g01_c01"]
+    assert from_pyannot.annotations.videos[0].tubes[0].boxes.tolist() == [[200, 10, 300, 60]]
+
+    from_act = read_ground_truth(write_act(path), split="1")
+    assert not from_act.half_open
+    assert from_act.annotations.videos[0].tubes[0].frames.tolist() == [4]
+    assert from_act.annotations.videos[0].tubes[0].boxes.tolist() == [[1, 2, 3, 4]]
+
+    for changes, half_open in (({}, False), ({"format": FORMAT, "gt_start": [5]}, True)):
+        from_npz = read_ground_truth(
+            write_npz(only=("labels", "videos", "nframes", "hw", "gt_"), **changes).rename(path)
+        )
+        assert from_npz.half_open is half_open
+        assert from_npz.annotations.videos[1].tubes[0].frames.tolist() == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("write", "split", "keys"),
+    [
+        (lambda path: write_json(path, "train", "test"), "train", ["train/v"]),
+        (lambda path: write_json(path, "only"), None, ["only/v"]),
+        (write_pyannot, "test", ["Biking/v_Biking_g01_c01"]),
+        (write_pyannot, "train", ["Biking/v_Biking_g02_c01"]),
+        (write_act, "1", ["run/v"]),
+        (write_act, "2", []),
+    ],
+)
+def test_a_split_can_be_chosen(tmp_path: Path, write: Callable[[Path], Path], split: str, keys: list[str]) -> None:
+    annotations, _ = read_ground_truth(write(tmp_path / "GT"), split=split)
+    assert [video.key for video in annotations.videos] == keys
+
+
+@pytest.mark.parametrize(
+    ("write", "split", "error", "message"),
+    [
+        (lambda path: write_json(path, "train", "test"), None, ConfigError, "has the splits test, train; choose one"),
+        (lambda path: write_json(path, "train"), "test", AnnotationError, r"the splits are \['train'\]"),
+        (write_pyannot, "1", ConfigError, "no split '1'; it has 'train' and 'test'"),
+        (write_act, None, ConfigError, "has the splits 1, 2, none was chosen"),
+    ],
+)
+def test_a_split_that_is_not_there_or_not_chosen_is_an_error(
+    tmp_path: Path, write: Callable[[Path], Path], split: str | None, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        read_ground_truth(write(tmp_path / "GT"), split=split)
+
+
+def test_an_npz_has_no_splits(write_npz: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"bad\.npz: an \.npz has no splits, but '1' was chosen"):
+        read_ground_truth(write_npz(), split="1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty; ground truth is this project's JSON"),
+        (b" \n", "the file is empty"),
+        (b"Biking/v_Biking_g01_c01\n", "ground truth is this project's JSON .* as a pickle, .* not a whole pickle"),
+        (b"MATLAB 5.0 MAT-file", r"pyannot\.pkl .* JHMDB-GT\.pkl; as a pickle"),
+        (b"{broken", "not a JSON file"),
+        (json.dumps([1]).encode(), 'expected an object with "format"'),
+        (b"PK\x03\x04broken", "not an .npz file"),
+        (pickle.dumps([1]), r"JHMDB-GT\.pkl, but this is a pickled list$"),
+        (pickle.dumps({"a": 1}), r"but this is a pickled dict with the keys \['a'\]"),
+        (pickle.dumps({"a/b": 1}), r"video a/b is of none of the 24 classes"),
+        (pickle.dumps({}), "not a dict of videos as pyannot.pkl"),
+        (pickle.dumps({"db": 1}), r"the file with class names; use pyannot\.pkl"),
+        (pickle.dumps({"labels": [], "gttubes": {}}), "expected a dict of gttubes"),
+    ],
+)
+def test_what_is_no_ground_truth_is_refused_with_what_is(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "GT").write_bytes(content)
+    with pytest.raises(AnnotationError, match=rf"GT.*{message}"):
+        read_ground_truth(tmp_path / "GT")
+
+
+def test_a_missing_file_and_a_missing_test_list_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match=r"GT: there is no such ground truth file"):
+        read_ground_truth(tmp_path / "GT")
+    path = write_pyannot(tmp_path / "pyannot.pkl")
+    (tmp_path / "testlist01.txt").unlink()
+    with pytest.raises(
+        DataNotFoundError, match=r"testlist01\.txt: there is no such file, and .*pyannot\.pkl .* beside"
+    ):
+        read_ground_truth(path)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "split", "counts"),
+    [
+        ("annotations/ucf24/pyannot.pkl", None, (910, 159289, 170580)),
+        ("annotations/jhmdb/JHMDB-GT.pkl", "1", (268, 9139, 9139)),
+        ("oracles/oracle_medium.npz", None, (200, 35017, 41230)),
+    ],
+)
+def test_real_ground_truth_has_its_videos_frames_and_boxes(
+    shared: Path, name: str, split: str | None, counts: tuple[Any, ...]
+) -> None:
+    videos = read_ground_truth(shared / name, split=split).annotations.videos
+    num_boxes = sum(len(tube) for video in videos for tube in video.tubes)
+    assert (len(videos), sum(video.num_frames for video in videos), num_boxes) == counts

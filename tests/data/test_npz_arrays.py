@@ -1,0 +1,87 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stal.data.npz_arrays import NpzArrays
+from stal.errors import AnnotationError, DataNotFoundError
+
+
+def npz_bytes(compressed: bool) -> bytes:
+    file = io.BytesIO()
+    arrays = {"names": np.array(["a", "b"]), "values": np.arange(6, dtype=np.int16)}
+    np.savez_compressed(file, **arrays) if compressed else np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def test_arrays_come_in_the_type_of_their_meaning(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    boxes = [[0, 0, 1, 1e39]]
+    np.savez(path, names=["a"], few=np.array([1], np.uint8), scores=np.array([1], np.float16), boxes=boxes, none=[])
+    arrays = NpzArrays(path, ["names", "few", "scores", "boxes", "none"])
+    assert arrays.names("names") == ("a",)
+    assert arrays.integers("few", (1,)).dtype == np.int64
+    assert arrays.numbers("scores", (None,)).dtype == np.float64
+    assert arrays.boxes("boxes").tolist() == [[0, 0, 1, np.inf]]
+    assert arrays.names("none") == ()
+    assert arrays.integers("none", (0,)).dtype == np.int64
+
+
+def test_only_what_is_asked_for_is_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", objects=np.array([None], dtype=object), values=[1])
+    arrays = NpzArrays(tmp_path / "a.npz", ["values", "more"])
+    assert "values" in arrays
+    assert "objects" not in arrays
+    assert arrays.present == ["objects", "values"]
+    with pytest.raises(
+        AnnotationError, match=r"a\.npz: arrays \['more'\] are missing; there are \['objects', 'values'\]"
+    ):
+        arrays.require(["values", "more"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"the file is empty \(0 bytes\)"),
+        (b"text", "not an .npz file"),
+        (b"PK\x03\x04broken", "not an .npz file"),
+        (npz_bytes(compressed=True)[:-30], "not an .npz file .* cut off"),
+    ],
+)
+def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(AnnotationError, match=rf"a\.npz: {message}"):
+        NpzArrays(tmp_path / "a.npz", ["values"])
+
+
+def test_a_single_array_and_one_of_objects_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(AnnotationError, match=r"a\.npz: not an \.npz file"):
+        NpzArrays(tmp_path / "a.npz", ["values"])
+    np.savez(tmp_path / "b.npz", values=np.array([1, None], dtype=object))
+    with pytest.raises(AnnotationError, match=r"b\.npz: values cannot be read: .* not of dtype object"):
+        NpzArrays(tmp_path / "b.npz", ["values"])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match=r"a\.npz: there is no such"):
+        NpzArrays(tmp_path / "a.npz", [])
+
+
+@given(data=st.data(), compressed=st.booleans())
+def test_damaged_bytes_never_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, compressed: bool
+) -> None:
+    content = bytearray(npz_bytes(compressed))
+    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
+        content[position] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "a.npz"
+    path.write_bytes(content)
+    try:
+        NpzArrays(path, ["names", "values"])
+    except AnnotationError as error:
+        assert "a.npz" in str(error)
