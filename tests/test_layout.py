@@ -19,6 +19,7 @@ ORDER = (
     "metrics",
     "attribution",
     "visualize",
+    "evaluation",
     "engine",
 )
 MAX_LINES = 400

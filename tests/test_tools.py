@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from stal.engine.command_line import run
 from stal.engine.entry import test as run_test
 from stal.engine.entry import train as run_train
 from stal.engine.gradients import draw_gradient_tubes
+from stal.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "scenes_batchmix_pgg.py")
@@ -90,6 +92,41 @@ def test_a_test_writes_metrics_and_a_dump(trained, scenes, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_give_the_files_of_one_to_the_last_bit(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums depend on how many threads share them
+    generate(tmp_path, 3, splits=("iid",), width=96, height=72)
+    # an untrained network's scores are low, and the more of them there are, the more can differ
+    settings = as_flags(options(tmp_path, **{"model.detector.min_score": 1e-6, "test_dataloader.batch_size": 3}))
+    written = {}
+    for launch in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]):
+        work_dir = tmp_path / f"work_{len(launch)}"
+        flags = [
+            "--work-dir",
+            str(work_dir),
+            "--dump",
+            str(work_dir / "dump.npz"),
+            "--link",
+            "act",
+            "--protocol",
+            "act",
+        ]
+        flags += ["--launcher", "pytorch"] if launch else []
+        command = [sys.executable, *launch, str(ROOT / "tools" / "test.py"), CONFIG, str(trained), *flags]
+        command += ["--cfg-options", *settings]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+        assert done.returncode == 0, done.stderr
+        with np.load(work_dir / "dump.npz") as dump:
+            arrays = {name: array.tobytes() for name, array in dump.items()}
+        written[len(launch)] = ((work_dir / "metrics.json").read_bytes(), arrays)
+    alone, together = written.values()
+    assert together == alone
+    metrics = json.loads(alone[0])
+    assert metrics["protocol"]["name"] == "act"
+    assert "ActLinking" in metrics["linker"]
+    assert metrics["num_detections"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("from_file", [False, True])
 def test_gradient_tubes_are_drawn_for_the_data_set_and_for_any_video(trained, scenes, tmp_path, from_file):
     video = str(scenes / "videos" / "iid" / "00001.mp4") if from_file else None
@@ -162,6 +199,15 @@ def test_broken_data_end_training_with_one_readable_error(scenes, tmp_path, caps
     message = capsys.readouterr().err.split("error: ")[-1]
     assert all(part in message for part in said)
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"link": "viterbo"}, "'viterbo' is not known; known are default"), ({"protocol": "vox"}, "'vox' is not known")],
+)
+def test_an_unknown_linker_or_protocol_is_said_before_testing(scenes, tmp_path, wrong, said):
+    with pytest.raises(ConfigError, match=said):
+        run_test(CONFIG, "none.pth", work_dir=str(tmp_path), options=options(scenes), **wrong)
 
 
 def test_a_misspelt_key_is_an_error_with_a_suggestion(tmp_path):

@@ -12,6 +12,8 @@ def main() -> None:
     command_line.add_config_flags(parser)
     parser.add_argument("checkpoint", help="checkpoint, or a work directory, whose last one is taken")
     parser.add_argument("--dump", metavar="DETECTIONS.npz", help="file for detections, tubes and ground truth")
+    parser.add_argument("--link", metavar="NAME", help="linker that makes tubes of detections (default: the config's)")
+    parser.add_argument("--protocol", metavar="NAME", help="protocol that scores them (default: the config's)")
     parser.add_argument("--split", help="split to test on (default: the config's)")
     command_line.add_launcher_flag(parser)
     args = parser.parse_args()
@@ -21,6 +23,8 @@ def main() -> None:
         work_dir=args.work_dir,
         split=args.split,
         dump=args.dump,
+        link=args.link,
+        protocol=args.protocol,
         options=args.cfg_options,
         launcher=args.launcher,
     )

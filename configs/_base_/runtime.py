@@ -25,6 +25,7 @@ custom_hooks = [dict(type=PlainCheckpointHook), dict(type=ProgressHook)]
 log_processor = dict(window_size=20, by_epoch=True)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 env_cfg = dict(mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
-linking = dict()  # arguments of stal.linking.link_online
+linking = "default"  # a name of stal.linking.linker.LINKERS, or dict(type=Linker, ...)
+protocol = "voc"  # a name of stal.metrics.protocol.PROTOCOLS
 randomness = dict(seed=0)
 log_level = "INFO"

@@ -23,6 +23,7 @@ KEYS = {
     "model_wrapper_cfg",
     "optim_wrapper",
     "param_scheduler",
+    "protocol",
     "randomness",
     "test_dataloader",
     "train_cfg",
@@ -31,7 +32,7 @@ KEYS = {
     "work_dir",
 }
 # Dicts without a `type` whose keys are arguments too, and are checked where they are used.
-_ARGUMENTS = {"linking", "train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
+_ARGUMENTS = {"train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:

@@ -3,6 +3,7 @@
 The heavy modules are imported only once the data are known to be there: what is missing is said at once.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def test(
     work_dir: str | None = None,
     split: str | None = None,
     dump: str | None = None,
+    link: str | None = None,
+    protocol: str | None = None,
     options: Mapping[str, Any] | None = None,
     launcher: str = "none",
 ) -> dict[str, float]:
@@ -72,6 +75,8 @@ def test(
         work_dir: where everything is written; None for `work_dirs/<config>`.
         split: the split to test on; None for the config's.
         dump: .npz to write detections, tubes and ground truth to.
+        link: name of the linker; None for the config's.
+        protocol: name of the protocol that scores; None for the config's.
         options: settings of the config to change.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
@@ -79,11 +84,15 @@ def test(
     own_split = config.test_dataloader.dataset.split
     split = split or own_split
     config.test_dataloader.dataset.split = split
+    if link is not None:
+        config.linking = link
+    if protocol is not None:
+        config.protocol = protocol
     annotations = build_annotations(config, "test_dataloader")
 
     from stal.engine.checkpoint import load_weights
-    from stal.engine.report import print_metrics
     from stal.engine.runner import build_test_runner
+    from stal.evaluation.report import print_summary
 
     out = Path(config.work_dir) / ("metrics.json" if split == own_split else f"metrics_{split}.json")
     origin = {"config": config_path, "checkpoint": str(checkpoint), "split": split}
@@ -93,5 +102,5 @@ def test(
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)
     metrics = runner.test()
     if runner.rank == 0:
-        print_metrics(out)
+        print_summary(json.loads(out.read_text()), f"{out}, split {split}")
     return metrics

@@ -1,74 +1,126 @@
-"""frame-mAP and video-mAP in mmengine's loops: collect what each clip gives, then merge, link and evaluate."""
+"""frame-mAP and video-mAP in mmengine's loops: what each clip gives is merged, linked, gathered and evaluated."""
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 
 from stal.data.detection_files import write_detections
+from stal.engine.collector import VideoCollector, VideoResult
 from stal.engine.model import ClipResult
-from stal.errors import ConfigError
-from stal.linking import link_online, merge_tubelets
+from stal.errors import StalError
+from stal.linking.linker import LINKERS, Linker
+from stal.metrics.bootstrap import NUM_DRAWS
+from stal.metrics.protocol import VOC, Protocol
 from stal.metrics.summary import evaluate
-from stal.structures import Annotations, Detections, Tube
+from stal.structures import Annotations
 
 
 class TubeMetrics(BaseMetric):
     """Evaluate a detector on the videos of `annotations`.
 
+    It serves any mmengine runner whose model returns a list of `VideoResult` (detections of a whole video, and tubes
+    where the model makes them) or of `ClipResult` (tubelets of a window), for instance:
+
+        class MyModel(mmengine.model.BaseModel):
+            def forward(self, inputs, keys, mode):
+                found = self.detector(inputs)  # of each video frames, boxes, labels, scores
+                return [VideoResult(key, Detections(*arrays)) for key, arrays in zip(keys, found, strict=True)]
+
+        metric = TubeMetrics(annotations, linker=LINKERS["act"], protocol=PROTOCOLS["act"], out=Path("metrics.json"))
+        Runner(MyModel(), test_dataloader=loader, test_cfg={}, test_evaluator=[metric], work_dir="work").test()
+
+    A video is merged and linked when the last of its clips has been seen, and its clips are forgotten. With
+    `VideoBatchSampler`, which goes through one video after the other, a process never holds the clips of more than one.
+    Clips may also come in any order, repeatedly, and from any process. Neither numbers nor files depend on how many
+    processes there are.
+
     Args:
-        annotations: ground truth of the tested split.
-        linking: arguments of `link_online`.
+        annotations: ground truth of the tested videos. Results of each must come, or evaluating is an error.
+        num_clips: number of clips of each video by its key, as `count_clips` gives them; for results that are clips.
+        linker: makes tubes of detections.
+        protocol: how detections and tubes are scored.
         out: file to write the metrics to, usually `metrics.json`; None for none.
         origin: what the metrics are of (config, checkpoint, split), written beside them.
         dump: .npz to write detections, tubes and ground truth to; None for none.
+        num_draws: bootstrap draws for the confidence intervals that are written; 0 for no intervals.
+        prefix: of the names of the metrics, where a runner has several; None for none.
     """
 
     def __init__(
         self,
         annotations: Annotations,
         *,
-        linking: Mapping[str, Any] | None = None,
+        num_clips: Mapping[str, int] | None = None,
+        linker: Linker = LINKERS["default"],
+        protocol: Protocol = VOC,
         out: Path | None = None,
         origin: Mapping[str, str] | None = None,
         dump: Path | None = None,
+        num_draws: int = NUM_DRAWS,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(prefix=prefix)
         self.annotations = annotations
-        self.linking = dict(linking or {})
-        unknown = self.linking.keys() - inspect.signature(link_online).parameters.keys()
-        if unknown:
-            raise ConfigError(f"linking: link_online takes no {', '.join(sorted(unknown))}")
+        self.num_clips = dict(num_clips or {})
+        self.linker = linker
+        self.protocol = protocol
         self.out = out
         self.origin = dict(origin or {})
         self.dump = dump
+        self.num_draws = num_draws
+        self._collector = self._new_collector()
 
-    def process(self, data_batch: Any, data_samples: Sequence[ClipResult]) -> None:
-        """Keep the results of a batch: one record per clip, as many as mmengine counts when it gathers them."""
-        self.results.extend(data_samples)
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        """Take in the results of a batch: each a `ClipResult` or a `VideoResult`."""
+        for result in data_samples:
+            self._collector.add(result)
 
-    def compute_metrics(self, results: list[ClipResult]) -> dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gather the results of all processes, evaluate them in the first, and return the headline numbers in all.
+
+        mmengine's own way cannot serve: it cuts the gathered results to the length of the data set, and where the first
+        process fails, the others wait for it.
+
+        Args:
+            size: not used; the annotations say what there is to come.
+
+        Raises:
+            StalError: results are missing or cannot be evaluated. It is raised in every process.
+        """
+        collector, self._collector = self._collector, self._new_collector()
+        parts = all_gather_object(collector.remaining())
+        metrics: list[dict[str, float] | None] = [None]
+        try:
+            if is_main_process():
+                metrics[0] = self.compute_metrics([result for part in parts for result in part])
+        finally:  # also after an error, or the other processes would wait for ever
+            broadcast_object_list(metrics)
+        if metrics[0] is None:
+            raise StalError("the first process could not evaluate; its own error says why")
+        return {f"{self.prefix}/{name}" if self.prefix else name: value for name, value in metrics[0].items()}
+
+    def compute_metrics(self, results: list[ClipResult | VideoResult]) -> dict[str, float]:
         """Return the headline numbers, and write everything."""
-        by_video: dict[str, list[ClipResult]] = {video.key: [] for video in self.annotations.videos}
-        for result in results:
-            by_video[result.video_key].append(result)
-        detections: dict[str, Detections] = {}
-        tubes: dict[str, list[Tube]] = {}
-        for video in self.annotations.videos:
-            windows = by_video[video.key]
-            detections[video.key] = merge_tubelets(
-                [(w.frames, w.boxes, w.presence[:, :, None] * w.class_scores[:, None]) for w in windows],
-                num_frames=video.num_frames,
-            )
-            tubes[video.key] = link_online(detections[video.key], num_frames=video.num_frames, **self.linking)
-        metrics = evaluate(self.annotations, detections, tubes)
+        collector = self._new_collector()
+        finished = [result for result in results if isinstance(result, VideoResult)]
+        keys = {video.video_key for video in finished}
+        for result in [*finished, *(clip for clip in results if clip.video_key not in keys)]:
+            collector.add(result)
+        collector.check_complete()
+        ordered = [collector.videos[video.key] for video in self.annotations.videos]  # equal scores rank by it
+        detections = {video.video_key: video.detections for video in ordered}
+        tubes = {video.video_key: video.tubes or () for video in ordered}
+        metrics = evaluate(self.annotations, detections, tubes, protocol=self.protocol, num_draws=self.num_draws)
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.out.write_text(json.dumps(metrics | self.origin, indent=2) + "\n")
+            self.out.write_text(json.dumps({**metrics, "linker": repr(self.linker), **self.origin}, indent=2) + "\n")
         if self.dump is not None:
-            self.dump.parent.mkdir(parents=True, exist_ok=True)
             write_detections(self.dump, self.annotations, detections, tubes)
         return {name: value for name, value in metrics.items() if "mAP" in name and isinstance(value, float)}
+
+    def _new_collector(self) -> VideoCollector:
+        return VideoCollector(self.annotations, self.num_clips, self.linker)

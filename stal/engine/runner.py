@@ -1,12 +1,11 @@
 """From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -15,7 +14,11 @@ from stal.data.clips import ClipDataset, EpochSampler, collate_clips
 from stal.engine.build import build, call
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
+from stal.engine.sampler import VideoBatchSampler, count_clips
 from stal.errors import ConfigError
+from stal.evaluation.inputs import make_linker, named_protocol
+from stal.linking.linker import LINKERS, Linker
+from stal.metrics.protocol import Protocol
 from stal.structures import Annotations
 
 
@@ -29,13 +32,16 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     batch_size = settings.get("batch_size", 1)
     if training and len(dataset) < batch_size:
         raise ConfigError(f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips: lower it")
+    if training:
+        settings |= {"sampler": EpochSampler(dataset, seed), "drop_last": True}
+    else:
+        settings.pop("batch_size", None)
+        settings["batch_sampler"] = VideoBatchSampler(list(count_clips(dataset).values()), batch_size)
     settings |= {
         "dataset": dataset,
-        "sampler": EpochSampler(dataset, seed) if training else DefaultSampler(dataset, shuffle=False),
         "collate_fn": collate_clips,
         "worker_init_fn": _init_worker,
         "persistent_workers": settings.get("num_workers", 0) > 0,
-        "drop_last": training,
     }
     return call(DataLoader, settings, loader)
 
@@ -43,6 +49,22 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
 def build_model(config: Config) -> DetectionModel:
     """Return the model of a config, with random weights."""
     return build(config.model, "model")
+
+
+def build_linker(config: Config) -> Linker:
+    """Return the linker that `linking` of a config names, or describes by `dict(type=Linker, ...)`."""
+    linking = config.get("linking", "default")
+    if isinstance(linking, str):
+        return make_linker(linking)
+    linker = build(linking, "linking")
+    if not isinstance(linker, Linker):
+        raise ConfigError(f"linking = {linking!r} is neither one of {', '.join(LINKERS)} nor dict(type=Linker, ...)")
+    return linker
+
+
+def find_protocol(config: Config) -> Protocol:
+    """Return the protocol that a config names."""
+    return named_protocol(config.get("protocol", "voc"))
 
 
 def build_train_runner(
@@ -91,11 +113,21 @@ def build_test_runner(
         dump: .npz to write detections and tubes to.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
+    linker, protocol = build_linker(config), find_protocol(config)
     _init_processes(config, launcher)
-    metrics = TubeMetrics(annotations, linking=config.get("linking"), out=out, origin=origin, dump=dump)
+    loader = build_loader(config, "test_dataloader", annotations, _seed(config))
+    metrics = TubeMetrics(
+        annotations,
+        num_clips=count_clips(cast(ClipDataset, loader.dataset)),
+        linker=linker,
+        protocol=protocol,
+        out=out,
+        origin=origin,
+        dump=dump,
+    )
     return Runner(
         model=build_model(config),
-        test_dataloader=build_loader(config, "test_dataloader", annotations, _seed(config)),
+        test_dataloader=loader,
         test_cfg={},
         test_evaluator=[metrics],
         **_common(config, launcher),

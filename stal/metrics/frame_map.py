@@ -37,5 +37,5 @@ def frame_map(
     """
     tables = make_tables(videos, num_classes, detections=detections, half_open=half_open)
     return mean_average_precision(
-        frame_overlaps(tables, protocol.frame).within_classes, num_classes, protocol.frame, iou_threshold
+        frame_overlaps(tables, protocol.frame, within_classes=True), num_classes, protocol.frame, iou_threshold
     )

@@ -75,8 +75,14 @@ class OverlapTable:
         return self.with_pairs(self.labels[self.pair_detection] == self.truth_labels[self.pair_truth])
 
 
-def frame_overlaps(tables: Tables, rules: FrameRules) -> OverlapTable:
-    """Return all boxes that count and the overlaps of those on the same frame, whatever their classes."""
+def frame_overlaps(tables: Tables, rules: FrameRules, *, within_classes: bool = False) -> OverlapTable:
+    """Return all boxes that count and the overlaps of those on the same frame.
+
+    Args:
+        tables: ground truth and detections.
+        rules: which boxes count, and how they are measured.
+        within_classes: leave out pairs of different classes, which no match needs.
+    """
     found, truth = tables.boxes, tables.truth.as_boxes()
     num_places = int(tables.num_frames.sum())
     found_places = tables.first_places[found.videos] + found.frames
@@ -95,6 +101,9 @@ def frame_overlaps(tables: Tables, rules: FrameRules) -> OverlapTable:
         truth_rows = truth_rows[detected[truth_places]]
 
     i, j = equal_pairs(found_places[rows], truth_places[truth_rows], num_places)
+    if within_classes:
+        same = found.labels[rows[i]] == truth.labels[truth_rows[j]]
+        i, j = i[same], j[same]
     a = _measured(found.boxes, found.videos, tables, rules)[rows[i]]
     b = _measured(truth.boxes, truth.videos, tables, rules)[truth_rows[j]]
     return OverlapTable(
@@ -111,13 +120,16 @@ def frame_overlaps(tables: Tables, rules: FrameRules) -> OverlapTable:
     )
 
 
-def tube_overlaps(tables: Tables, rules: VideoRules) -> OverlapTable:
-    """Return all tubes that count and the overlaps of those in the same video, whatever their classes."""
+def tube_overlaps(tables: Tables, rules: VideoRules, *, within_classes: bool = False) -> OverlapTable:
+    """Return all tubes that count and the overlaps of those in the same video; arguments as of `frame_overlaps`."""
     found, truth = _measured_tubes(tables.tubes, tables, rules), _measured_tubes(tables.truth, tables, rules)
     rows = np.arange(len(found))
     if rules.nms_iou is not None:
         rows = _tube_nms(found, rules)
     i, j = equal_pairs(found.videos[rows], truth.videos, len(tables.num_frames))
+    if within_classes:
+        same = found.labels[rows[i]] == truth.labels[j]
+        i, j = i[same], j[same]
     iou, spatial_iou = tube_iou_pairs(found, rows[i], truth, j, rules)
     return OverlapTable(
         rows=rows,
@@ -180,8 +192,10 @@ def tube_iou_pairs(
 
 def _measured(
     boxes: Float[np.ndarray, "N 4"], videos: Int64[np.ndarray, " N"], tables: Tables, rules: Rules
-) -> Float64[np.ndarray, "N 4"]:
+) -> Float[np.ndarray, "N 4"]:
     """Return boxes so that x2 - x1 is the width that the rules give them."""
+    if rules.pixels == "continuous" and rules.frame_size is None and not rules.rounded:
+        return boxes
     boxes = boxes.astype(np.float64)
     if rules.pixels == "inclusive" and tables.half_open:
         boxes -= ONE_PIXEL

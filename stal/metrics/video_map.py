@@ -39,4 +39,6 @@ def video_map(
     if protocol.video is None:
         raise ConfigError(f"protocol {protocol.name} has no video-mAP: its evaluator has none; choose another")
     tables = make_tables(videos, num_classes, tubes=tubes, half_open=half_open)
-    return mean_average_precision(tube_overlaps(tables, protocol.video), num_classes, protocol.video, iou_threshold)
+    return mean_average_precision(
+        tube_overlaps(tables, protocol.video, within_classes=True), num_classes, protocol.video, iou_threshold
+    )

@@ -12,7 +12,7 @@ EXAMPLE = """
 model = dict(type="fractions.Fraction", backbone=dict(type="a.B", depth=18, strides=(1, 2)), penalty=None)
 param_scheduler = [dict(eta_max=1.0, begins=[0, 5]), dict(eta_max=2.0)]
 train_dataloader = dict(batch_size=8, dataset=dict(split="train"))
-linking = dict()
+linking = "default"
 randomness = dict(seed=0)
 """
 
@@ -67,7 +67,8 @@ def test_an_unknown_top_level_key_is_an_error_with_a_suggestion(write, key, mess
         ({"model.backbone.width": 3}, lambda c: (c.model.backbone.depth, c.model.backbone.width), (18, 3)),
         ({"model.backbone.strides": [1, 1]}, lambda c: c.model.backbone.strides, [1, 1]),
         ({"load_from": "a.pth"}, lambda c: c.load_from, "a.pth"),
-        ({"linking.trim": 0.3}, lambda c: c.linking.trim, 0.3),
+        ({"linking": "act"}, lambda c: c.linking, "act"),
+        ({"protocol": "act"}, lambda c: c.protocol, "act"),
         ({"train_dataloader.pin_memory": True}, lambda c: c.train_dataloader.pin_memory, True),
         ({"train_dataloader.dataset.backend": "decord"}, lambda c: c.train_dataloader.dataset.backend, "decord"),
     ],

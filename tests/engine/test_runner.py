@@ -3,10 +3,13 @@
 import pytest
 from mmengine.config import Config
 
-from stal.engine.metrics import TubeMetrics
-from stal.engine.runner import _fit_schedule, _refuse_static_graph
+from stal.engine.runner import _fit_schedule, _refuse_static_graph, build_linker, find_protocol
 from stal.errors import ConfigError
-from stal.structures import Annotations
+from stal.linking.candidates import Candidates
+from stal.linking.linker import LINKERS, Linker
+from stal.linking.online import OnlineLinking
+from stal.linking.trimming import KeepWhole
+from stal.metrics.protocol import PROTOCOLS
 
 
 def test_schedules_follow_the_number_of_epochs():
@@ -26,6 +29,43 @@ def test_a_static_graph_is_refused_with_a_penalty():
     _refuse_static_graph(Config({"model_wrapper_cfg": model_wrapper, "model": {"penalty": None}}))
 
 
-def test_a_misspelt_setting_of_the_linker_is_an_error_before_testing():
-    with pytest.raises(ConfigError, match="trimm"):
-        TubeMetrics(Annotations(("a",), ()), linking={"trimm": 0.5})
+def test_the_default_linker_and_protocol_need_no_settings():
+    assert build_linker(Config({})) == LINKERS["default"]
+    assert find_protocol(Config({})) == PROTOCOLS["voc"]
+
+
+def test_linker_and_protocol_go_by_name():
+    config = Config({"linking": "act", "protocol": "act"})
+    assert build_linker(config) == LINKERS["act"]
+    assert find_protocol(config) == PROTOCOLS["act"]
+
+
+STEPS = {
+    "candidates": {"type": "stal.linking.candidates.Candidates", "top_k": 3},
+    "link": {"type": "stal.linking.online.OnlineLinking", "max_gap": 2},
+    "trim": {"type": "stal.linking.trimming.KeepWhole"},
+}
+
+
+def test_a_linker_may_be_put_together():
+    linker = build_linker(Config({"linking": {"type": "stal.linking.linker.Linker", **STEPS, "min_length": 4}}))
+    assert linker == Linker(Candidates(top_k=3), OnlineLinking(max_gap=2), KeepWhole(), min_length=4)
+
+
+@pytest.mark.parametrize(
+    ("linking", "message"),
+    [
+        ("onlin", "linker 'onlin' is not known; known are default, online, act, viterbi"),
+        ({"top_k": 3}, "linking = .*top_k.*neither one of default, online, act, viterbi nor dict"),
+        ({"type": "stal.linking.linker.Linker", **STEPS, "min_len": 4}, "linking: Linker: .*'min_len'"),
+    ],
+)
+def test_an_unknown_linking_is_an_error(linking, message):
+    with pytest.raises(ConfigError, match=message):
+        build_linker(Config({"linking": linking}))
+
+
+@pytest.mark.parametrize("protocol", ["voc07", {"name": "voc"}])
+def test_an_unknown_protocol_is_an_error_that_lists_those_that_there_are(protocol):
+    with pytest.raises(ConfigError, match=r"protocol .* is not known; known are voc, act, multisports"):
+        find_protocol(Config({"protocol": protocol}))

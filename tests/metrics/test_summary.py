@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stal.metrics.summary import AVERAGED_THRESHOLDS, evaluate
+from stal.metrics.headlines import AVERAGED_THRESHOLDS
+from stal.metrics.summary import evaluate
 from stal.metrics.video_map import video_map
 from stal.structures import Annotations, Detections, Tube, Video
 

@@ -1,0 +1,1 @@
+"""From files of detections, whoever made them, to numbers, tables and plots."""

@@ -1,0 +1,140 @@
+"""Compare two files of detections: what tools/compare.py does."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stal.errors import AnnotationError
+from stal.evaluation.inputs import Evaluand, named_protocol, read_evaluand
+from stal.evaluation.report import WIDTH
+from stal.metrics.bootstrap import NUM_DRAWS, SEED
+from stal.metrics.comparison import ClassDifference, Comparison, compare
+
+_BY_CLASS = ("frame_mAP@0.5", "video_mAP@0.5")  # the numbers that are printed class by class
+_MAX_CLASSES = 5  # printed of the gains, and of the losses
+
+
+def compare_files(
+    a_path: str | Path,
+    b_path: str | Path,
+    *,
+    ground_truth: str | Path | None = None,
+    split: str | None = None,
+    protocol: str = "voc",
+    link: str | None = None,
+    drop_invalid: bool = False,
+    num_draws: int = NUM_DRAWS,
+    seed: int = SEED,
+    out: str | Path | None = None,
+) -> Comparison:
+    """Compare two files of detections of the same videos, print the differences, and write them to a file.
+
+    Args:
+        a_path: .npz of detections, and of tubes if there are any.
+        b_path: that of the side whose gain is looked for.
+        ground_truth: a file of any kind that `read_ground_truth` reads; None if both files hold it, the same one.
+        split: of the ground truth.
+        protocol: name of a protocol.
+        link: name of a linker, which makes the tubes of both sides even if the files hold some; None to link, with the
+            default linker, only those of a file that has none.
+        drop_invalid: drop and count invalid predictions instead of raising.
+        num_draws: bootstrap draws for the intervals.
+        seed: of the draws.
+        out: .json to write all numbers to; None for none.
+
+    Raises:
+        StalError: A file cannot be read or is invalid, the ground truth is not the same, or there is no such protocol,
+            linker or split.
+    """
+    rules = named_protocol(protocol)
+    a, b = (
+        read_evaluand(path, ground_truth=ground_truth, split=split, link=link, drop_invalid=drop_invalid)
+        for path in (a_path, b_path)
+    )
+    _check_same_names(a, b)
+    comparison = compare(a.annotations, a.tables, b.tables, rules, num_draws=num_draws, seed=seed)
+    origins = {"a": a.origin, "b": b.origin}
+    print_comparison(comparison, origins)
+    if out is not None:
+        out = Path(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = {**dataclasses.asdict(comparison), "origin": origins}
+        out.write_text(json.dumps(written, indent=2, allow_nan=False) + "\n")
+    return comparison
+
+
+def print_comparison(comparison: Comparison, origins: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the headline numbers, then the classes that gain and lose most.
+
+    Args:
+        comparison: what to print.
+        origins: of `a` and `b`, as of `Evaluand`.
+    """
+    console = Console(width=WIDTH)
+    for name, origin in origins.items():
+        text = f"{name.upper()}: {origin['detections']}" + ("" if origin["tubes"] else ", tubes linked here")
+        text += "".join(f", dropped {count:,}: {reason}" for reason, count in origin["dropped"].items())
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    protocol = comparison.protocol
+    table = _new_table(
+        f"{comparison.num_videos:,} videos, protocol {protocol['name']} ({protocol['hash']})",
+        ("metric", "A", "B", "B - A", "95 % interval", "p"),
+    )
+    for name, metric in comparison.metrics.items():
+        if metric.difference is not None:
+            interval = "-" if metric.interval is None else f"{metric.interval[0]:+.2f} to {metric.interval[1]:+.2f}"
+            p = "-" if metric.p is None else f"{metric.p:.3f}"
+            table.add_row(name, f"{metric.a:.2f}", f"{metric.b:.2f}", f"{metric.difference:+.2f}", interval, p)
+    table.caption = f"{comparison.num_draws:,} draws of the videos, the same for both"
+    console.print(table)
+    for name in _BY_CLASS:
+        classes = _largest(comparison.per_class[name])
+        if classes:
+            table = _new_table(f"{name}: the classes that differ most", ("class", "A", "B", "B - A"))
+            for of_class in classes:
+                numbers = f"{of_class.a:.2f}", f"{of_class.b:.2f}", f"{of_class.difference:+.2f}"
+                table.add_row(of_class.label, *numbers)
+            console.print(table)
+
+
+def _largest(classes: Sequence[ClassDifference]) -> list[ClassDifference]:
+    """Return the classes with the largest gains, then those with the largest losses, the largest last."""
+    gains = [of_class for of_class in classes if of_class.difference > 0]
+    losses = [of_class for of_class in classes if of_class.difference < 0]
+    return gains[:_MAX_CLASSES] + losses[-_MAX_CLASSES:]
+
+
+def _new_table(title: str, columns: Sequence[str]) -> Table:
+    """Return a table whose columns, but for the first, hold numbers."""
+    table = Table(columns[0], title=title, min_width=60)
+    for name in columns[1:]:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _check_same_names(a: Evaluand, b: Evaluand) -> None:
+    """Raise unless both sides have the same classes and the same videos in the same order."""
+    a_path, b_path = a.origin["detections"], b.origin["detections"]
+    if a.annotations.classes != b.annotations.classes:
+        raise AnnotationError(
+            f"{a_path} has the classes {', '.join(a.annotations.classes)}, but {b_path} has "
+            f"{', '.join(b.annotations.classes)}; score both against one ground truth"
+        )
+    a_keys, b_keys = ([video.key for video in side.annotations.videos] for side in (a, b))
+    alone = sorted(set(a_keys) ^ set(b_keys))
+    if alone:
+        raise AnnotationError(
+            f"{len(alone)} videos are in one of the files alone, first {alone[0]} in "
+            f"{a_path if alone[0] in a_keys else b_path}; both must be tested on the same videos"
+        )
+    if a_keys != b_keys:
+        first = next(i for i, (a_key, b_key) in enumerate(zip(a_keys, b_keys, strict=True)) if a_key != b_key)
+        raise AnnotationError(
+            f"video {first} is {a_keys[first]} in {a_path}, but {b_keys[first]} in {b_path}, and equal scores rank in "
+            f"the order of the videos; score both against one ground truth, such as --ground-truth {a_path}"
+        )

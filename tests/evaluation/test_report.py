@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from stal.evaluation.report import print_origin, print_protocols, print_summary
+
+VALUES = {"frame_mAP@0.5": 12.346}
+SUMMARY: dict[str, Any] = {
+    **VALUES,
+    "per_class": {"walk": VALUES, "jump": {"frame_mAP@0.5": None}},
+    "protocol": {"name": "voc", "hash": "0123abcd"},
+    "num_videos": 3,
+}
+
+
+def test_classes_without_ground_truth_are_left_out_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(SUMMARY, "metrics.json")
+    printed = capsys.readouterr().out
+    assert "12.35" in printed
+    assert "walk" in printed
+    assert "jump" not in printed
+    assert "left out: 1 classes" in printed
+    assert "3 videos, protocol voc (0123abcd)" in printed
+    assert "interval" not in printed
+
+
+def test_intervals_stand_below_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    intervals = {"frame_mAP@0.5": {"value": 12.346, "interval": (10.04, 15.06), "std": 1.0}}
+    print_summary(SUMMARY | {"intervals": intervals, "bootstrap": {"confidence": 0.95}}, "metrics.json")
+    printed = capsys.readouterr().out
+    assert "95% interval" in printed
+    assert "10.0 to 15.1" in printed
+
+
+def test_a_metric_that_a_protocol_does_not_have_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    print_protocols({"voc": SUMMARY, "other": SUMMARY | {"frame_mAP@0.5": None}})
+    rows = [line for line in capsys.readouterr().out.splitlines() if "0123abcd" in line]
+    assert "12.35" in rows[0]
+    assert "-" in rows[1]
+
+
+def test_what_was_dropped_or_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    origin = {
+        "ground_truth": "gt.json",
+        "split": "test",
+        "detections": "d.npz",
+        "tubes": None,
+        "half_open": False,
+        "dropped": {"det_score: not finite": 1234},
+        "num_videos_without_predictions": 2,
+    }
+    print_origin(origin)
+    printed = capsys.readouterr().out
+    for text in ("gt.json, split test", "linked here", "frames count from 1", "dropped 1,234", "2 annotated videos"):
+        assert text in printed

@@ -1,0 +1,229 @@
+"""The bootstrap against evaluating test sets in which every video stands as often as it was drawn."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stal.data.detection_files import read_detections
+from stal.errors import ConfigError
+from stal.metrics import bootstrap as bootstrap_module
+from stal.metrics.bootstrap import bootstrap, draw_videos, mean_over_classes, resampled_values
+from stal.metrics.protocol import PROTOCOLS, TUBER, VOC, Protocol
+from stal.metrics.summary import headline_metrics
+from stal.metrics.tables import Tables, make_tables
+from stal.structures import Detections, Tube, Video
+
+NUM_CLASSES = 3
+NUM_FRAMES = 5
+AREAS = ("envelope", "trapezoid", "envelope_trapezoid", "eleven_points")
+World = tuple[list[Video], dict[str, Detections], dict[str, list[Tube]]]
+
+
+def random_boxes(random: np.random.Generator, num: int) -> np.ndarray:
+    corner = random.integers(0, 3, (num, 2))
+    return np.hstack([corner, corner + random.integers(2, 5, (num, 2))]).astype(np.float32)
+
+
+def random_tube(random: np.random.Generator, id: int, score: float | None) -> Tube:
+    frames = np.flatnonzero(random.random(NUM_FRAMES) < 0.7)
+    frames = frames if len(frames) else np.array([0])
+    return Tube(int(random.integers(2)), frames, random_boxes(random, len(frames)), id=id, score=score)
+
+
+def random_world(seed: int) -> World:
+    """A few videos with at most a few actors of two of three classes, and detections whose scores are full of ties."""
+    random = np.random.default_rng(seed)
+    scores = np.array([0.25, 0.5, 0.75])
+    videos, detections, tubes = [], {}, {}
+    for key in "abcd"[: random.integers(1, 5)]:
+        actors = tuple(random_tube(random, k, None) for k in range(random.integers(0, 3)))
+        videos.append(Video(key, Path(key), NUM_FRAMES, 8, 8, tubes=actors))
+        # Detections of actors among them, or hardly any would hit.
+        near = [Detections(a.frames, a.boxes, np.full(len(a), a.label), random.choice(scores, len(a))) for a in actors]
+        num = int(random.integers(0, 8))
+        astray = Detections(
+            random.integers(0, NUM_FRAMES, num),
+            random_boxes(random, num),
+            random.integers(0, NUM_CLASSES, num),
+            random.choice(scores, num),
+        )
+        detections[key] = Detections.concatenate([*near, astray])
+        tubes[key] = [replace(a, score=float(random.choice(scores))) for a in actors if random.random() < 0.7]
+        tubes[key] += [
+            random_tube(random, k, float(random.choice(scores))) for k in range(9, 9 + random.integers(0, 4))
+        ]
+    return videos, detections, tubes
+
+
+def tables_of(world: World) -> Tables:
+    videos, detections, tubes = world
+    return make_tables(videos, NUM_CLASSES, detections=detections, tubes=tubes)
+
+
+def without_ties(world: World) -> World:
+    """The same world, where scores say the order that equal ones have."""
+    videos, detections, tubes = world
+    scores = np.concatenate([detections[v.key].scores for v in videos])
+    places = iter(np.argsort(np.argsort(-scores, kind="stable"), kind="stable"))
+    detections = {
+        v.key: replace(detections[v.key], scores=np.array([-float(next(places)) for _ in detections[v.key].scores]))
+        for v in videos
+    }
+    scores = np.array([tube.score for v in videos for tube in tubes[v.key]])
+    places = iter(np.argsort(np.argsort(-scores, kind="stable"), kind="stable"))
+    tubes = {v.key: [replace(tube, score=-float(next(places))) for tube in tubes[v.key]] for v in videos}
+    return videos, detections, tubes
+
+
+def repeated(world: World, counts: np.ndarray) -> World:
+    """A world in which every video stands so many times, each time under another key."""
+    videos, detections, tubes = world
+    copies = [(v, f"{v.key}{copy}") for v, count in zip(videos, counts, strict=True) for copy in range(int(count))]
+    return (
+        [replace(video, key=key) for video, key in copies],
+        {key: detections[video.key] for video, key in copies},
+        {key: tubes[video.key] for video, key in copies},
+    )
+
+
+def with_area(protocol: Protocol, area: str) -> Protocol:
+    video = protocol.video and replace(protocol.video, area=area)
+    return replace(protocol, frame=replace(protocol.frame, area=area), video=video)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(list(PROTOCOLS.values())), st.sampled_from((None, *AREAS)))
+def test_every_draw_equals_an_evaluation_of_repeated_videos(seed: int, protocol: Protocol, area: str | None) -> None:
+    world = random_world(seed)
+    protocol = with_area(protocol, area) if area else protocol
+    counts = draw_videos(len(world[0]), 3, seed)
+    found = resampled_values(tables_of(world), protocol, counts)
+    for draw in range(counts.shape[1]):
+        copied = tables_of(repeated(without_ties(world), counts[:, draw]))
+        for name, expected in headline_metrics(copied, protocol).items():
+            np.testing.assert_allclose(found[name][:, draw], expected.per_class, rtol=0, atol=1e-12, err_msg=name)
+            mean = mean_over_classes(found[name])[draw]
+            np.testing.assert_allclose(mean, expected.mean, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_the_number_of_draws_computed_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = tables_of(random_world(1))
+    counts = draw_videos(len(tables.num_frames), 7, 0)
+    at_once = resampled_values(tables, VOC, counts)
+    monkeypatch.setattr(bootstrap_module, "_MAX_ELEMENTS", 1)
+    for name, values in resampled_values(tables, VOC, counts).items():
+        np.testing.assert_allclose(values, at_once[name], rtol=0, atol=1e-12)
+
+
+def test_a_draw_has_as_many_videos_as_the_test_set() -> None:
+    counts = draw_videos(7, 50, 0)
+    assert counts.shape == (7, 51)
+    assert (counts[:, 0] == 1).all()
+    assert (counts.sum(axis=0) == 7).all()
+    assert counts.max() > 1
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_an_interval_holds_its_value_and_repeats_with_its_seed(seed: int) -> None:
+    tables = tables_of(random_world(seed))
+    estimates = bootstrap(tables, num_draws=20, seed=3)
+    assert estimates == bootstrap(tables, num_draws=20, seed=3)
+    points = headline_metrics(tables, VOC)
+    for name, estimate in estimates.items():
+        if estimate.value is None:
+            assert np.isnan(points[name].mean)
+            assert estimate.interval is None
+            assert estimate.std is None
+            continue
+        assert estimate.value == pytest.approx(100 * points[name].mean, abs=1e-12)
+        low, high = estimate.interval
+        assert 0 <= low <= estimate.value <= high <= 100
+        assert estimate.std >= 0
+
+
+def walker(key: str, hits: bool, score: float) -> tuple[Video, Detections]:
+    """One actor on one frame, and one detection that hits or misses."""
+    box = np.array([[0, 0, 4, 4]], np.float32)
+    video = Video(key, Path(key), 1, 8, 8, tubes=(Tube(0, np.array([0]), box),))
+    return video, Detections(np.array([0]), box if hits else box + 4, np.array([0]), np.array([score]))
+
+
+def test_an_interval_is_that_of_the_percentiles_with_the_draws_mean_on_the_value() -> None:
+    pairs = [walker(f"v{i}", i % 3 != 1, 1 / (1 + i)) for i in range(12)]
+    tables = make_tables([v for v, _ in pairs], 1, detections={v.key: d for v, d in pairs})
+    draws = 100 * resampled_values(tables, VOC, draw_videos(12, 400, 5))["frame_mAP@0.5"][0]
+    value, draws = draws[0], draws[1:]
+    estimate = bootstrap(tables, num_draws=400, seed=5)["frame_mAP@0.5"]
+    expected = np.quantile(draws, [0.025, 0.975]) - (draws.mean() - value)
+    np.testing.assert_allclose(estimate.interval, expected, rtol=0, atol=1e-10)
+    assert estimate.std == pytest.approx(draws.std(ddof=1))
+    other_seed = bootstrap(tables, num_draws=400, seed=6)["frame_mAP@0.5"]
+    assert other_seed.value == estimate.value
+    assert other_seed.interval != estimate.interval
+
+
+@pytest.mark.parametrize(("hits", "value"), [([True, True, True], 100.0), ([False, False], 0.0), ([True], 100.0)])
+def test_where_all_draws_are_equal_the_interval_is_the_value(hits: list[bool], value: float) -> None:
+    pairs = [walker(f"v{i}", hit, 0.5) for i, hit in enumerate(hits)]
+    tables = make_tables([v for v, _ in pairs], 1, detections={v.key: d for v, d in pairs})
+    estimate = bootstrap(tables)["frame_mAP@0.5"]
+    assert (estimate.value, estimate.interval, estimate.std) == (value, (value, value), 0.0)
+
+
+def test_one_video_has_no_spread() -> None:
+    for seed in range(5):
+        world = random_world(seed)
+        for estimate in bootstrap(tables_of((world[0][:1], {}, {})), num_draws=5).values():
+            assert estimate.interval is None or estimate.interval == (estimate.value, estimate.value)
+
+
+def test_without_videos_nothing_is_defined() -> None:
+    for estimate in bootstrap(make_tables([], 2), num_draws=10).values():
+        assert asdict(estimate) == {"value": None, "interval": None, "std": None}
+
+
+def test_draws_without_ground_truth_are_left_out() -> None:
+    video, found = walker("v", True, 0.5)
+    empty = replace(video, key="empty", tubes=())
+    estimate = bootstrap(make_tables([video, empty], 1, detections={"v": found}), num_draws=50)["frame_mAP@0.5"]
+    assert estimate.interval == (100.0, 100.0)
+
+
+def test_a_protocol_without_video_map_gives_none() -> None:
+    estimates = bootstrap(tables_of(random_world(1)), TUBER, num_draws=5)
+    assert estimates["frame_mAP@0.5"].interval is not None
+    assert {e.interval for name, e in estimates.items() if name.startswith("video")} == {None}
+
+
+def test_estimates_can_be_written_as_json() -> None:
+    estimates = bootstrap(tables_of(random_world(1)), num_draws=5)
+    assert json.loads(json.dumps({name: asdict(e) for name, e in estimates.items()})).keys() == estimates.keys()
+
+
+def test_a_negative_seed_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="seed -1 is negative"):
+        bootstrap(make_tables([], 2), seed=-1)
+
+
+def test_one_draw_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="1 bootstrap draws give no interval; draw at least 2"):
+        bootstrap(make_tables([], 2), num_draws=1)
+
+
+@pytest.mark.data
+def test_spread_is_that_of_another_bootstrap(shared: Path) -> None:
+    file = read_detections(shared / "oracles/oracle_medium.npz")
+    classes, videos = file.annotations.classes, file.annotations.videos
+    tables = make_tables(videos, len(classes), detections=file.detections, tubes=file.tubes, half_open=file.half_open)
+    found = bootstrap(tables, num_draws=400)
+    peer = json.loads((shared / "oracles/peers.json").read_text())["bootstrap_medium"]
+    for name, expected in peer.items():
+        estimate = found[name.replace("@", "_mAP@")]
+        assert estimate.value == pytest.approx(expected["point"], abs=1e-9)
+        assert estimate.std == pytest.approx(expected["std"], rel=0.15)  # theirs is of 200 draws: +- 5 %
