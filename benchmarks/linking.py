@@ -98,7 +98,7 @@ def show(
         else:
             tubes = link_videos(linker, detections, num_frames)
         measured[name] = (time.process_time() - start, tubes)
-    reference_seconds = measured[REFERENCE][0] if REFERENCE in measured else float("nan")
+    reference_seconds = measured[REFERENCE][0] if REFERENCE in measured else None
     for name, (seconds, tubes) in measured.items():
         of_videos = {video.key: tubes[video.key] for video in videos}
         maps = [100 * video_map(videos, of_videos, num_classes, t).mean for t in IOU_THRESHOLDS if has_truth]
@@ -106,7 +106,7 @@ def show(
         table.add_row(
             name,
             f"{seconds:.2f}",
-            f"{seconds / reference_seconds:.3f}",
+            f"{seconds / reference_seconds:.2f}" if reference_seconds else "",
             str(num_tubes),
             *(f"{value:.1f}" for value in maps),
         )

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float64
 
-from stal.errors import AnnotationError, ShapeError
+from stal.errors import AnnotationError, ConfigError, ShapeError
 from stal.linking.act import ActLinking
 from stal.linking.candidates import Candidates
 from stal.linking.online import OnlineLinking
@@ -61,6 +61,9 @@ class Linker:
     nms_iou: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("candidates", "link", "trim"):
+            if not callable(step := getattr(self, name)):
+                raise ConfigError(f"{name} {step!r}: give the step itself, such as KeepWhole() for trim")
         require_count("min_length", self.min_length, minimum=1)
         require_non_negative("min_score", self.min_score)
         require_fraction("gap_weight", self.gap_weight)

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from stal.metrics.class_mean import class_mean
 from stal.metrics.matching import NOTHING, match
 from stal.metrics.overlaps import OverlapTable
 from stal.metrics.protocol import Rules
@@ -26,8 +27,7 @@ class MeanAveragePrecision:
     @property
     def mean(self) -> float:
         """Return the unweighted mean over the classes that are not left out; NaN if all are."""
-        present = self.per_class[~np.isnan(self.per_class)]
-        return float(present.mean()) if len(present) else float("nan")
+        return class_mean(self.per_class)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,10 @@ def average_precision(
     elif area == "trapezoid":
         total = _trapezoids(true, num_true, num_found).sum(axis=0)
     elif area == "envelope_trapezoid":
-        start = np.maximum(_divide(num_true - true, num_found - true, empty=1.0), envelope)
-        total = (true * envelope + np.where(true > 0, (start - envelope) / 2, 0)).sum(axis=0)
+        # A true positive never lowers the precision, so the envelope is flat up to it; only the end is a triangle.
         recalled = true.sum(axis=0)
         last_precision = _divide(recalled, recalled + false.sum(axis=0))
-        total += (num_truth - recalled) * last_precision / 2
+        total = (true * envelope).sum(axis=0) + (num_truth - recalled) * last_precision / 2
     else:
         reached = 10 * num_true[None] >= np.arange(11)[:, None, None] * num_truth
         total = num_truth * np.where(reached, envelope, 0).max(axis=1, initial=0).mean(axis=0)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from stal.metrics.error_budget import reaches
+from stal.metrics.matching import reaches
 from stal.metrics.overlaps import OverlapTable
 from stal.metrics.protocol import Rules
 

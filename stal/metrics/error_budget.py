@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from stal.metrics.class_mean import class_mean
-from stal.metrics.matching import NOTHING, first_best_pairs, match
+from stal.metrics.matching import NOTHING, first_best_pairs, match, reaches
 from stal.metrics.overlaps import OverlapTable
 from stal.metrics.protocol import Rules
 
@@ -90,11 +90,6 @@ class Evidence:
         """Return where there is ground truth of the detection's class in its frame or video."""
         return self.own_truth != NOTHING
 
-    @property
-    def has_other(self) -> Bool[np.ndarray, " D"]:
-        """Return where there is ground truth of other classes in its frame or video."""
-        return self.other_truth != NOTHING
-
 
 def gather_evidence(table: OverlapTable, rules: Rules, iou_threshold: float) -> Evidence:
     """Match the detections and look at what they overlap.
@@ -122,11 +117,6 @@ def gather_evidence(table: OverlapTable, rules: Rules, iou_threshold: float) -> 
         only_time_is_off=~reaches_own & (own_spatial_iou >= iou_threshold**0.5),
         at_another_time=~_meets_truth(table) & _class_in_video(table),
     )
-
-
-def reaches(iou: Float64[np.ndarray, " N"], rules: Rules, iou_threshold: float) -> Bool[np.ndarray, " N"]:
-    """Return where an overlap is enough for a match."""
-    return iou > iou_threshold if rules.threshold == "above" else iou >= iou_threshold
 
 
 def found_truth(matched: Int64[np.ndarray, " D"], num_truth: int) -> Bool[np.ndarray, " G"]:

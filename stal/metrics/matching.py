@@ -1,7 +1,7 @@
 """Which detection finds which ground truth at an IoU threshold."""
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from stal.errors import ConfigError
 from stal.metrics.overlaps import OverlapTable
@@ -24,10 +24,15 @@ def match(table: OverlapTable, rules: Rules, iou_threshold: float) -> Int64[np.n
     if not 0 < iou_threshold <= 1:
         raise ConfigError(f"IoU threshold {iou_threshold} is outside (0, 1]")
     table = table.within_classes
-    close = table.pair_iou > iou_threshold if rules.threshold == "above" else table.pair_iou >= iou_threshold
+    close = reaches(table.pair_iou, rules, iou_threshold)
     if rules.matching == "best_of_all":
         return _match_best_of_all(table, close)
     return _match_best_of_free(table, close)
+
+
+def reaches(iou: Float64[np.ndarray, " N"], rules: Rules, iou_threshold: float) -> Bool[np.ndarray, " N"]:
+    """Return which overlaps are enough for a match."""
+    return iou > iou_threshold if rules.threshold == "above" else iou >= iou_threshold
 
 
 def _match_best_of_all(table: OverlapTable, close: Bool[np.ndarray, " P"]) -> Int64[np.ndarray, " D"]:
@@ -50,13 +55,14 @@ def _match_best_of_free(table: OverlapTable, close: Bool[np.ndarray, " P"]) -> I
     that from it. As the surest of all is always among them, the rounds end, in practice after a few.
     """
     matched = np.full(len(table.rows), NOTHING)
+    rank = table.rank
     table = table.with_pairs(close)
     while len(table.pair_iou):
         detection, truth = table.pair_detection, table.pair_truth
         best_rank = np.full(len(table.truth_rows), len(table.rows))
-        np.minimum.at(best_rank, truth, table.rank[detection])
+        np.minimum.at(best_rank, truth, rank[detection])
         best = first_best_pairs(table)
-        settled = best[table.rank[detection[best]] == best_rank[truth[best]]]
+        settled = best[rank[detection[best]] == best_rank[truth[best]]]
         matched[detection[settled]] = truth[settled]
         taken = np.zeros(len(table.truth_rows), bool)
         taken[truth[settled]] = True

@@ -29,7 +29,7 @@ class OverlapTable:
         truth_videos: (G,) rows of its videos.
         truth_labels: (G,) its classes.
         pair_detection: (P,) the detection of each pair of one place (frame or video), ordered by detection, then by
-            ground truth; pairs that do not overlap may be missing.
+            ground truth. Those without overlap are among them; those of different classes may be left out.
         pair_truth: (P,) the ground truth of each pair.
         pair_iou: (P,) its overlap.
         pair_spatial_iou: (P,) for tubes: the mean IoU of their boxes on common frames, NaN without one; None for boxes.
