@@ -26,7 +26,7 @@ MAX_LINES = 400
 
 
 def part_of(path: Path) -> str:
-    """The first name below stal/: `stal/ops/boxes.py` is of `ops`, `stal/linking.py` of `linking`."""
+    """The first name below stal/: `stal/ops/boxes.py` is of `ops`, `stal/errors.py` of `errors`."""
     return path.relative_to(ROOT / "stal").parts[0].removesuffix(".py")
 
 
