@@ -88,6 +88,14 @@ class ClipDataset(Dataset[Clip]):
     def __len__(self) -> int:
         return len(self.videos) * self.clips_per_video if self.training else len(self._test_keyframes)
 
+    @property
+    def num_clips(self) -> dict[str, int]:
+        """Number of clips of each video, by its key, in the order of the samples."""
+        if self.training:
+            return dict.fromkeys((video.key for video in self.videos), self.clips_per_video)
+        counts = np.bincount(self._test_videos).tolist()  # every video has a clip
+        return dict(zip((video.key for video in self.videos), counts, strict=True))
+
     def __getitem__(self, index: int | tuple[int, int]) -> Clip:
         """Return a transformed clip; `index` is its position, or (position, sample seed)."""
         position, sample_seed = index if isinstance(index, tuple) else (index, 0)

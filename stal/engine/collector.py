@@ -94,7 +94,7 @@ class VideoCollector:
         if key not in self._num_clips:
             raise ConfigError(
                 f"a clip of video {key!r}, but num_clips does not say how many it has: give the metric the number of "
-                "clips of every video, such as num_clips=count_clips(dataset)"
+                "clips of every video, such as num_clips=dataset.num_clips"
             )
         seen = self._seen.setdefault(key, set())
         if _span(clip) in seen:

@@ -40,7 +40,7 @@ class TubeMetrics(BaseMetric):
 
     Args:
         annotations: ground truth of the tested videos. Results of each must come, or evaluating is an error.
-        num_clips: number of clips of each video by its key, as `count_clips` gives them; for results that are clips.
+        num_clips: number of clips of each video by its key, as `ClipDataset.num_clips`; for results that are clips.
         linker: makes tubes of detections.
         protocol: how detections and tubes are scored.
         out: file to write the metrics to, usually `metrics.json`; None for none.

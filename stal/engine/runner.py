@@ -14,7 +14,7 @@ from stal.data.clips import ClipDataset, EpochSampler, collate_clips
 from stal.engine.build import build, call
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
-from stal.engine.sampler import VideoBatchSampler, count_clips
+from stal.engine.sampler import VideoBatchSampler
 from stal.errors import ConfigError
 from stal.evaluation.inputs import make_linker, named_protocol
 from stal.linking.linker import LINKERS, Linker
@@ -36,7 +36,7 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
         settings |= {"sampler": EpochSampler(dataset, seed), "drop_last": True}
     else:
         settings.pop("batch_size", None)
-        settings["batch_sampler"] = VideoBatchSampler(list(count_clips(dataset).values()), batch_size)
+        settings["batch_sampler"] = VideoBatchSampler(list(dataset.num_clips.values()), batch_size)
     settings |= {
         "dataset": dataset,
         "collate_fn": collate_clips,
@@ -118,7 +118,7 @@ def build_test_runner(
     loader = build_loader(config, "test_dataloader", annotations, _seed(config))
     metrics = TubeMetrics(
         annotations,
-        num_clips=count_clips(cast(ClipDataset, loader.dataset)),
+        num_clips=cast(ClipDataset, loader.dataset).num_clips,
         linker=linker,
         protocol=protocol,
         out=out,

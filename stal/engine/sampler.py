@@ -6,8 +6,6 @@ import numpy as np
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
-from stal.data.clips import ClipDataset
-from stal.data.sampling import test_keyframes
 from stal.errors import ConfigError
 
 
@@ -48,11 +46,3 @@ class VideoBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self._batches)
-
-
-def count_clips(dataset: ClipDataset) -> dict[str, int]:
-    """Return how many test clips `dataset` has of each video, by its key, in the order of its samples."""
-    return {
-        video.key: len(test_keyframes(video.num_frames, dataset.num_frames_clip, dataset.stride, dataset.step))
-        for video in dataset.videos
-    }

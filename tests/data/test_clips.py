@@ -244,3 +244,12 @@ def test_a_loader_gives_the_same_epochs_with_and_without_workers():
 def test_collating_keeps_the_clips_and_can_be_pickled():
     assert clips.collate_clips(()) == []
     assert pickle.loads(pickle.dumps(clips.collate_clips)) is clips.collate_clips
+
+
+@pytest.mark.parametrize("settings", [{}, {"step": 3}, {"stride": 2, "step": 5}, {"training": True}])
+def test_clips_of_each_video_are_counted(settings):
+    videos = [make_video(f"v{n}", n, make_tube(range(1))) for n in (1, 8, 9, 30)]
+    dataset = dataset_of(*videos, num_frames_clip=8, clips_per_video=2, **{"training": False} | settings)
+    assert list(dataset.num_clips) == ["v1", "v8", "v9", "v30"]
+    assert sum(dataset.num_clips.values()) == len(dataset)
+    assert min(dataset.num_clips.values()) >= 1

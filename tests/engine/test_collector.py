@@ -123,7 +123,7 @@ def test_videos_may_come_whole_and_bring_their_tubes():
     [
         (NUM_CLIPS, [{"boxes": []}], ShapeError, "a dict; it must be a ClipResult or a VideoResult"),
         (NUM_CLIPS, [VideoResult("w", Detections.empty())], AnnotationError, "'w'.* 5 annotated"),
-        ({"v1": 4}, clips_of(0), ConfigError, "'v0'.*count_clips"),
+        ({"v1": 4}, clips_of(0), ConfigError, "'v0'.*dataset.num_clips"),
         ({"v0": 3}, clips_of(0), ConfigError, "'v0' has 4 clips or more, but num_clips says 3"),
     ],
 )

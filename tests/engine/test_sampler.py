@@ -1,17 +1,14 @@
 """Whole videos for every process of a test."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stal.data.clips import ClipDataset
 from stal.engine import sampler
-from stal.engine.sampler import VideoBatchSampler, count_clips
+from stal.engine.sampler import VideoBatchSampler
 from stal.errors import ConfigError
-from stal.structures import Annotations, Video
 
 
 def batches_of(num_clips: Sequence[int], batch_size: int, world_size: int) -> list[list[list[int]]]:
@@ -58,12 +55,3 @@ def test_every_clip_is_tested_once_in_the_same_batch_in_any_number_of_processes(
 def test_a_batch_without_clips_is_an_error():
     with pytest.raises(ConfigError, match="batch_size 0"):
         VideoBatchSampler([3], 0)
-
-
-@pytest.mark.parametrize(("stride", "step"), [(1, None), (1, 3), (2, 5)])
-def test_clips_are_counted_as_the_data_set_has_them(stride, step):
-    videos = tuple(Video(f"v{n}", Path("none.mp4"), num_frames=n, height=4, width=4) for n in (1, 8, 9, 30))
-    dataset = ClipDataset(Annotations(("a",), videos), 8, stride, lambda clip, _: clip, training=False, step=step)
-    counts = count_clips(dataset)
-    assert list(counts) == ["v1", "v8", "v9", "v30"]
-    assert sum(counts.values()) == len(dataset)

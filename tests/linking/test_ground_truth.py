@@ -11,6 +11,7 @@ import pytest
 from stal.data.ground_truth import read_ground_truth
 from stal.linking.linker import LINKERS, TRIMMERS, Linker, link_videos
 from stal.linking.viterbi import ViterbiLinking
+from stal.metrics.video_map import video_map
 from stal.ops.boxes import paired_iou, pairwise_iou
 from stal.structures import Detections, Tube
 
@@ -93,3 +94,17 @@ def test_real_actors_get_their_tubes_back(shared: Path, name: str, num_expected:
     }
     assert len(separable) > 650
     assert separable <= given_back
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", LINKERS)
+@pytest.mark.parametrize("trim", TRIMMERS)
+def test_real_actors_who_are_alone_come_back_whole(shared: Path, name: str, trim: str) -> None:
+    for split in ("1", "2", "3"):
+        annotations = read_ground_truth(shared / "annotations/jhmdb/JHMDB-GT.pkl", split=split).annotations
+        linked = link_videos(
+            replace(LINKERS[name], trim=TRIMMERS[trim]),
+            {video.key: as_detections(video.tubes) for video in annotations.videos},
+            {video.key: video.num_frames for video in annotations.videos},
+        )
+        assert video_map(annotations.videos, linked, len(annotations.classes), 1.0).mean == 1
