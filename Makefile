@@ -21,9 +21,10 @@ help:
 
 demo: $(WORK_DIR)/.trained
 	$(RUN) tools/visualize_gradients.py $(CONFIG) $(WORK_DIR)
-	$(RUN) tools/test.py $(CONFIG) $(WORK_DIR)
+	$(RUN) tools/test.py $(CONFIG) $(WORK_DIR) --dump $(WORK_DIR)/detections.npz
 	@echo "metrics:        $(WORK_DIR)/metrics.json"
 	@echo "gradient tubes: $$(ls $(WORK_DIR)/gradients/*.mp4)"
+	@echo "errors, plots:  $(RUN) tools/evaluate.py --detections $(WORK_DIR)/detections.npz --plots $(WORK_DIR)/plots"
 
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile  # two processes, one thread each
