@@ -2,7 +2,7 @@
 
 from stal.engine import command_line
 from stal.evaluation.compare import compare_files
-from stal.linking.linker import LINKERS
+from stal.linking.linker import LINKERS, TRIMMERS
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
 from stal.metrics.protocol import PROTOCOLS
 
@@ -21,7 +21,13 @@ def main() -> None:
     )
     parser.add_argument("--split", help="split of GT")
     parser.add_argument("--protocol", default="voc", choices=list(PROTOCOLS), help="rules (default: voc)")
+    parser.add_argument(
+        "--tubes", nargs=2, metavar=("A", "B"), help="tubes (default: those in A.npz and B.npz, or linked)"
+    )
     parser.add_argument("--link", choices=list(LINKERS), help="link the detections, even if there are tubes")
+    parser.add_argument(
+        "--trim", choices=list(TRIMMERS), help="how linked tubes are trimmed (default: as the linker does)"
+    )
     parser.add_argument("--drop-invalid", action="store_true", help="drop and count invalid predictions")
     parser.add_argument("--draws", type=int, default=NUM_DRAWS, help=f"bootstrap draws (default: {NUM_DRAWS})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of the draws (default: {SEED})")
@@ -31,9 +37,11 @@ def main() -> None:
         args.a,
         args.b,
         ground_truth=args.ground_truth,
+        tubes=args.tubes,
         split=args.split,
         protocol=args.protocol,
         link=args.link,
+        trim=args.trim,
         drop_invalid=args.drop_invalid,
         num_draws=args.draws,
         seed=args.seed,

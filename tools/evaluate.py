@@ -4,6 +4,7 @@ from stal.engine import command_line
 from stal.evaluation.evaluate import ALL_PROTOCOLS, evaluate_files
 from stal.linking.linker import LINKERS, TRIMMERS
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
+from stal.metrics.headlines import FRAME_THRESHOLDS
 from stal.metrics.protocol import PROTOCOLS
 
 
@@ -29,6 +30,9 @@ def main() -> None:
     parser.add_argument(
         "--trim", choices=list(TRIMMERS), help="how linked tubes are trimmed (default: as the linker does)"
     )
+    parser.add_argument(
+        "--iou", type=float, nargs="+", default=FRAME_THRESHOLDS, help="IoU thresholds of frame-mAP (default: 0.5)"
+    )
     parser.add_argument("--drop-invalid", action="store_true", help="drop and count invalid predictions")
     parser.add_argument(
         "--draws", type=int, default=NUM_DRAWS, help=f"bootstrap draws for intervals (default: {NUM_DRAWS})"
@@ -46,6 +50,7 @@ def main() -> None:
         link=args.link,
         trim=args.trim,
         drop_invalid=args.drop_invalid,
+        frame_thresholds=args.iou,
         num_draws=args.draws,
         seed=args.seed,
         out=args.out,

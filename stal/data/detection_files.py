@@ -5,7 +5,7 @@ Layout (V videos, K classes, D detections; G tubes with R boxes in all):
     labels      (K,) names of the classes
     videos      (V,) keys of the videos
     nframes     (V,) annotated lengths
-    hw          (V, 2) height and width of each video, or (2,) if all have the same
+    hw          (V, 2) height and width of each video, or (2,) if all have the same; may be missing
     det_video, det_frame, det_class, det_score    (D,) row in `videos`, frame, class and confidence
     det_boxes   (D, 4) x1, y1, x2, y2 in pixels
     gt_video, gt_class, gt_start    (G,) row in `videos`, class and first frame of the annotated tubes
@@ -34,21 +34,21 @@ from stal.data.prediction_checks import (
     drop,
     frame_problems,
     name_problems,
-    positive_problems,
     refuse,
+    refuse_normalised,
     score_problems,
 )
+from stal.data.truth_arrays import REQUIRED_TRUTH_ARRAYS, TRUTH_ARRAYS, GroundTruth, read_truth_arrays
 from stal.data.tube_arrays import flatten_tubes, read_tube_arrays, tube_array_names
 from stal.errors import AnnotationError, ShapeError
-from stal.structures import Annotations, Detections, Tube, Video
+from stal.structures import Annotations, Detections, Tube
 
 FORMAT = "stal-detections-1: 0-based frames, half-open boxes"
 
 _DET_ARRAYS = tuple(f"det_{name}" for name in ("video", "frame", "class", "score", "boxes"))
-_TRUTH_ARRAYS = {"format", "labels", "videos", "nframes", "hw", *tube_array_names("gt"), "gt_frame"}
 _TUBE_ARRAYS = tube_array_names("tube")
 
-_GT_REMEDY = "Correct the ground truth; nothing of it is dropped"
+_OTHER_GT_REMEDY = "name the file with the ground truth, with --ground-truth (ground_truth=...), or write them too"
 _PREDICTION_REMEDY = "Correct the file, or leave such predictions out with --drop-invalid (drop_invalid=True)"
 
 
@@ -62,6 +62,8 @@ class DetectionFile:
         tubes: detected tubes; None if there are none in the file, and they are still to be linked.
         half_open: whether x2 and y2 lie behind the last pixel, as the file's `format` says; otherwise they are as
             their author stored them.
+        sizes_known: whether the annotated videos have their true sizes; otherwise, where the file has no `hw`, they
+            are as small as their annotated boxes allow.
         dropped: number of detections and tubes that were dropped as invalid, by array and reason.
     """
 
@@ -69,6 +71,7 @@ class DetectionFile:
     detections: dict[str, Detections]
     tubes: dict[str, list[Tube]] | None
     half_open: bool
+    sizes_known: bool
     dropped: dict[str, int]
 
     @property
@@ -152,14 +155,17 @@ def read_detections(
             a prediction is and `drop_invalid` is False.
     """
     wanted = {"format", "labels", "videos", *_DET_ARRAYS}
-    wanted |= _TRUTH_ARRAYS if annotations is None else set()
+    wanted |= TRUTH_ARRAYS if annotations is None else set()
     wanted |= {*_TUBE_ARRAYS, "tube_frame"} if tubes_path is None else set()
     arrays = NpzArrays(Path(path), wanted)
+    arrays.require(("labels", "videos", *_DET_ARRAYS))
     half_open = _is_half_open(arrays)
     if annotations is None:
-        annotations = _read_annotations(arrays)
-    arrays.require(("labels", "videos", *_DET_ARRAYS))
-    listing = Listing(arrays.names("videos"), arrays.names("labels"), annotations, 0 if half_open else 1)
+        arrays.require(REQUIRED_TRUTH_ARRAYS, _OTHER_GT_REMEDY)
+        truth = read_truth_arrays(arrays, half_open=half_open)
+    else:
+        truth = GroundTruth(annotations, half_open)
+    listing = Listing(arrays.names("videos"), arrays.names("labels"), truth.annotations, 0 if half_open else 1)
     detections, dropped = _read_detections(arrays, listing, drop_invalid)
 
     tubes = None
@@ -170,18 +176,19 @@ def read_detections(
     elif any(name in arrays for name in _TUBE_ARRAYS):
         tubes, dropped_tubes = _read_tubes(arrays, listing, drop_invalid)
         dropped |= dropped_tubes
-    return DetectionFile(annotations, detections, tubes, half_open, dropped)
+    return DetectionFile(truth.annotations, detections, tubes, half_open, truth.sizes_known, dropped)
 
 
-def read_annotations(path: Path | str) -> tuple[Annotations, bool]:
-    """Read the ground truth of such a file alone, and whether its boxes are half-open; det_* and tube_* may be missing.
+def read_annotations(path: Path | str) -> GroundTruth:
+    """Read the ground truth of such a file alone; det_* and tube_* may be missing.
 
     Raises:
         DataNotFoundError: There is no such file.
         AnnotationError: It is not such a file, lacks an array, its arrays are at odds, or a box or frame is invalid.
     """
-    arrays = NpzArrays(Path(path), _TRUTH_ARRAYS)
-    return _read_annotations(arrays), _is_half_open(arrays)
+    arrays = NpzArrays(Path(path), {"format", *TRUTH_ARRAYS})
+    arrays.require(REQUIRED_TRUTH_ARRAYS)
+    return read_truth_arrays(arrays, half_open=_is_half_open(arrays))
 
 
 def _is_half_open(arrays: NpzArrays) -> bool:
@@ -208,32 +215,12 @@ def _listing_of_tubes(tube_arrays: NpzArrays, arrays: NpzArrays, listing: Listin
     )
 
 
-def _read_annotations(arrays: NpzArrays) -> Annotations:
-    """Return the ground truth in the file, or raise for its first fault."""
-    arrays.require(_TRUTH_ARRAYS - {"format", "gt_frame"})
-    keys, classes = arrays.names("videos"), arrays.names("labels")
-    lengths = arrays.integers("nframes", (len(keys),))
-    sizes = arrays.integers("hw", (2,) if arrays.num_axes("hw") == 1 else (len(keys), 2))
-    refuse([*positive_problems("nframes", lengths), *positive_problems("hw", sizes)], arrays.path, _GT_REMEDY)
-    videos = [
-        Video(key, Path(key), num_frames, height, width)
-        for key, num_frames, (height, width) in zip(
-            keys, lengths.tolist(), np.broadcast_to(sizes, (len(keys), 2)).tolist(), strict=True
-        )
-    ]
-    listing = Listing(keys, classes, Annotations(classes, tuple(videos)), 0 if _is_half_open(arrays) else 1)
-    stored = read_tube_arrays("gt", arrays)
-    refuse(stored.problems(listing), arrays.path, _GT_REMEDY)
-    tubes = stored.to_tubes(np.ones(len(stored), dtype=bool), listing)
-    return Annotations(classes, tuple(dataclasses.replace(video, tubes=tuple(tubes[video.key])) for video in videos))
-
-
 def _read_detections(
     arrays: NpzArrays, listing: Listing, drop_invalid: bool
 ) -> tuple[dict[str, Detections], dict[str, int]]:
     """Return the detections of every annotated video in the order of the file, and what was dropped."""
-    rows = arrays.integers("det_video", (None,))
-    frames, classes = (arrays.integers(name, (len(rows),)) for name in ("det_frame", "det_class"))
+    rows = arrays.rows("det_video", None, "videos")
+    frames, classes = arrays.integers("det_frame", (len(rows),)), arrays.rows("det_class", len(rows), "labels")
     scores, boxes = arrays.numbers("det_score", (len(rows),)), arrays.boxes("det_boxes", len(rows))
     items = np.arange(len(rows))
     problems = [
@@ -243,6 +230,7 @@ def _read_detections(
         *frame_problems("det_frame", frames, rows, listing, items),
     ]
     valid, dropped = _settle(problems, len(rows), arrays.path, drop_invalid)
+    refuse_normalised("det_boxes", boxes[valid], listing.annotations.videos, arrays.path)
     kept = Detections(
         frames[valid] - listing.first_frame, boxes[valid], listing.class_positions(classes[valid]), scores[valid]
     )
@@ -262,6 +250,8 @@ def _read_tubes(
     """Return the detected tubes of every annotated video in the order of the file, and what was dropped."""
     stored = read_tube_arrays("tube", arrays)
     valid, dropped = _settle(stored.problems(listing), len(stored), arrays.path, drop_invalid)
+    boxes = stored.boxes[np.repeat(valid, np.diff(stored.offset))]
+    refuse_normalised("tube_boxes", boxes, listing.annotations.videos, arrays.path)
     return stored.to_tubes(valid, listing), dropped
 
 

@@ -47,6 +47,7 @@ def read_evaluation(
     found = read_detections(
         detections_path, tubes_path=tubes_path, annotations=truth.annotations, drop_invalid=drop_invalid
     )
+    found = dataclasses.replace(found, sizes_known=truth.sizes_known)
     if truth.half_open == found.half_open:
         return found
     convert = to_half_open if found.half_open else to_inclusive

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from stal.data.act_pickle import is_act_pickle, read_act_pickle
 from stal.data.detection_files import read_annotations
 from stal.data.pickles import load_pickle
+from stal.data.truth_arrays import GroundTruth
 from stal.data.tubes_json import read_tubes_json
 from stal.data.ucf24 import read_pyannot
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
@@ -16,13 +16,6 @@ _KINDS = (
     "this project's JSON (begins with `{`), an .npz with gt_* (begins with `PK`), pyannot.pkl of UCF101-24, "
     "or a pickle like JHMDB-GT.pkl"
 )
-
-
-class GroundTruth(NamedTuple):
-    """Annotations, and whether their x2 and y2 lie behind the last pixel; otherwise they are as stored."""
-
-    annotations: Annotations
-    half_open: bool
 
 
 def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTruth:
@@ -36,10 +29,12 @@ def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTr
 
     Raises:
         DataNotFoundError: there is no such file, or pyannot.pkl has no test list beside it.
-        AnnotationError: it is of none of these kinds, broken, or invalid.
+        AnnotationError: it is a folder, of none of these kinds, broken, or invalid.
         ConfigError: it has no such split, or several and none was chosen.
     """
     path = Path(path)
+    if path.is_dir():
+        raise AnnotationError(f"{path}: this is a folder; name the file in it: {_KINDS}")
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such ground truth file")
     with path.open("rb") as file:
@@ -49,9 +44,13 @@ def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTr
     if start.startswith(b"PK"):
         if split is not None:
             raise ConfigError(f"{path}: an .npz has no splits, but {split!r} was chosen; leave the split out")
-        return GroundTruth(*read_annotations(path))
+        return read_annotations(path)
     if start.startswith((b"{", b"[")):
         return GroundTruth(_read_json(path, split), half_open=True)
+    if start.startswith(b"MATLAB"):
+        raise AnnotationError(
+            f"{path}: MATLAB files are not read; of UCF101-24, pyannot.pkl has the same annotations as finalAnnots.mat"
+        )
     return _read_pickle(path, split)
 
 
@@ -69,7 +68,7 @@ def _read_pickle(path: Path, split: str | None) -> GroundTruth:
     try:
         raw = load_pickle(path)
     except AnnotationError as error:
-        raise AnnotationError(f"{path}: ground truth is {_KINDS}; as a pickle, the file is: {error}") from error
+        raise AnnotationError(f"{error}, or name another file: ground truth is {_KINDS}") from error
     if is_act_pickle(raw):
         return GroundTruth(read_act_pickle(path, split), half_open=False)
     if isinstance(raw, Mapping) and ("db" in raw or all("/" in str(key) for key in raw)):

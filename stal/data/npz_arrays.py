@@ -24,11 +24,13 @@ class NpzArrays:
 
     Raises:
         DataNotFoundError: there is no such file.
-        AnnotationError: it is empty, no .npz, broken, or one of the arrays holds Python objects.
+        AnnotationError: it is a folder, empty, no .npz, broken, or one of the arrays holds Python objects.
     """
 
     def __init__(self, path: Path, names: Collection[str]) -> None:
         self.path = path
+        if path.is_dir():
+            raise AnnotationError(f"{path}: this is a folder; name the .npz file in it")
         if not path.is_file():
             raise DataNotFoundError(f"{path}: there is no such .npz file")
         if path.stat().st_size == 0:
@@ -50,22 +52,22 @@ class NpzArrays:
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
-    def require(self, names: Collection[str]) -> None:
-        """Raise with all of `names` that are missing."""
+    def require(self, names: Collection[str], remedy: str = "write them too") -> None:
+        """Raise with all of `names` that are missing, and with the remedy."""
         missing = sorted(set(names) - set(self._arrays))
         if missing:
             raise AnnotationError(
-                f"{self.path}: arrays {missing} are missing; there are {self.present}; "
-                "docs/detection_files.md has the layout"
+                f"{self.path}: arrays {missing} are missing; there are {self.present}; {remedy} "
+                "(docs/detection_files.md has the layout)"
             )
 
     def text(self, name: str) -> str:
         """Return the one text that an array holds."""
-        return str(self._checked(name, (), "U", "a text"))
+        return str(self._texts(name, (), "a text"))
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return a list of texts, of which no two are equal."""
-        names: list[str] = self._checked(name, (None,), "U", "texts").tolist()
+        names: list[str] = self._texts(name, (None,), "texts").tolist()
         first_rows: dict[str, int] = {}
         for row, text in enumerate(names):
             if text in first_rows:
@@ -77,8 +79,21 @@ class NpzArrays:
         return tuple(names)
 
     def integers(self, name: str, shape: Sequence[int | None]) -> Int64[np.ndarray, "..."]:
-        """Return an array of integers; None in `shape` stands for any size."""
-        return self._checked(name, shape, "iu", "integers").astype(np.int64)
+        """Return an array of integers, or of floats that are whole; None in `shape` stands for any size."""
+        array = self._checked(name, shape, "fiu", "integers")
+        if array.dtype.kind == "f":
+            self._check_whole(name, array.astype(np.float64))
+        return array.astype(np.int64)
+
+    def rows(self, name: str, length: int | None, listed: str) -> Int64[np.ndarray, " N"]:
+        """Return an array of rows in the list of names `listed`; a `length` of None stands for any."""
+        array = self._arrays[name]
+        if array.dtype.kind in "US" and array.size:
+            raise AnnotationError(
+                f"{self.path}: {name} holds names, the first is {array.flat[0].item()!r}; expected the row of each in "
+                f"`{listed}`, counted from 0, such as [list({listed}).index(name) for name in {name}]"
+            )
+        return self.integers(name, (length,))
 
     def numbers(self, name: str, shape: Sequence[int | None]) -> Float64[np.ndarray, "..."]:
         """Return an array of numbers; None in `shape` stands for any size."""
@@ -92,6 +107,28 @@ class NpzArrays:
     def num_axes(self, name: str) -> int:
         """Return the number of axes of an array."""
         return self._arrays[name].ndim
+
+    def _check_whole(self, name: str, values: Float64[np.ndarray, "..."]) -> None:
+        """Raise unless all values are integers of 64 bits."""
+        bad = ~((values == np.floor(values)) & (np.abs(values) < 2**63))
+        if bad.any():
+            raise AnnotationError(
+                f"{self.path}: {name}, row {np.argwhere(bad)[0, 0]}: {values[bad][0]} is not a whole number; "
+                f"{int(bad.sum())} of {values.size} values are such. Correct the file"
+            )
+
+    def _texts(self, name: str, shape: Sequence[int | None], meaning: str) -> Shaped[np.ndarray, "..."]:
+        """Return an array of texts; bytes are taken for UTF-8."""
+        array = self._checked(name, shape, "US", meaning)
+        if array.dtype.kind != "S":
+            return array
+        try:
+            return np.char.decode(array, "utf-8")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(
+                f"{self.path}: {name} holds bytes that are not UTF-8, such as {error.object!r}; "
+                "write texts, such as np.array(names, dtype=str)"
+            ) from error
 
     def _checked(self, name: str, shape: Sequence[int | None], kinds: str, meaning: str) -> Shaped[np.ndarray, "..."]:
         """Return an array, or raise unless it has the shape and a dtype of one of the `kinds` of numpy."""

@@ -12,7 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from stal.errors import AnnotationError
-from stal.structures import Annotations
+from stal.structures import Annotations, Video
+
+_NORMALISED = -0.5, 1.5  # boxes from 0 to 1, of which some reach over the border
+_SMALL = 8  # pixels; in a video that is no larger, all boxes may truly lie there
 
 
 class Problem(NamedTuple):
@@ -134,13 +137,14 @@ def box_problems(array: str, boxes: Float[np.ndarray, "N 4"], items: Int64[np.nd
     inverted = finite & ((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
     flat = finite & ~inverted & ((boxes[:, 2] == boxes[:, 0]) | (boxes[:, 3] == boxes[:, 1]))
 
-    def describe(row: int) -> str:
-        return f"box {boxes[row].tolist()}; xyxy pixels have x1 < x2 and y1 < y2 (is it xywh, or normalised?)"
+    def describe(expected: str) -> Callable[[int], str]:
+        return lambda row: f"box {boxes[row].tolist()}; {expected}"
 
+    rising = "x1, y1, x2, y2 have x1 < x2 and y1 < y2"
     return [
-        Problem(array, ~finite, "box not finite", describe, items),
-        Problem(array, inverted, "box inverted", describe, items),
-        Problem(array, flat, "box without area", describe, items),
+        Problem(array, ~finite, "box not finite", describe("coordinates are finite, and within float32"), items),
+        Problem(array, inverted, "box inverted", describe(f"{rising} (is it x, y, width, height?)"), items),
+        Problem(array, flat, "box without area", describe(f"{rising} (is it padding, or one pixel wide?)"), items),
     ]
 
 
@@ -212,6 +216,31 @@ def refuse(problems: Iterable[Problem], path: Path, remedy: str) -> None:
                 f"{path}: {problem.array}, row {row}: {problem.reason}: {problem.describe(row)}; "
                 f"{count} of {len(problem.bad)} rows are such. {remedy}"
             )
+
+
+def refuse_normalised(
+    array: str, boxes: Float[np.ndarray, "N 4"], videos: Iterable[Video], path: Path, *, sizes_known: bool = True
+) -> None:
+    """Raise if all boxes seem to be fractions of the width and the height of their video, which would score 0.
+
+    Args:
+        array: name of the array of boxes.
+        boxes: those without a problem of their own.
+        videos: that they may be of.
+        path: of the file, for the message.
+        sizes_known: whether the videos have their true sizes; otherwise they are taken for large.
+
+    Raises:
+        AnnotationError: all coordinates lie within -0.5 to 1.5, although a video is larger than 8 pixels.
+    """
+    if not len(boxes) or (sizes_known and all(max(video.height, video.width) <= _SMALL for video in videos)):
+        return
+    lowest, highest = boxes.min(), boxes.max()
+    if _NORMALISED[0] <= lowest and highest <= _NORMALISED[1]:
+        raise AnnotationError(
+            f"{path}: {array} lies within {lowest:g} to {highest:g}, so that the boxes seem to be normalised; they are "
+            "in pixels: multiply x1 and x2 by the width of the video, y1 and y2 by its height"
+        )
 
 
 def drop(problems: Iterable[Problem], num_items: int) -> tuple[Bool[np.ndarray, " N"], dict[str, int]]:

@@ -106,13 +106,13 @@ def read_tube_arrays(prefix: Literal["gt", "tube"], arrays: NpzArrays) -> TubeAr
         AnnotationError: an array is missing or of the wrong shape or type, or the offsets are impossible.
     """
     arrays.require(tube_array_names(prefix))
-    videos = arrays.integers(f"{prefix}_video", (None,))
+    videos = arrays.rows(f"{prefix}_video", None, "videos")
     boxes = arrays.boxes(f"{prefix}_boxes")
     frames = f"{prefix}_frame"
     tubes = TubeArrays(
         prefix=prefix,
         videos=videos,
-        classes=arrays.integers(f"{prefix}_class", (len(videos),)),
+        classes=arrays.rows(f"{prefix}_class", len(videos), "labels"),
         starts=arrays.integers(f"{prefix}_start", (len(videos),)),
         offset=arrays.integers(f"{prefix}_offset", (len(videos) + 1,)),
         frames=arrays.integers(frames, (len(boxes),)) if frames in arrays else None,

@@ -1,6 +1,5 @@
 """frame-mAP and video-mAP in mmengine's loops: what each clip gives is merged, linked, gathered and evaluated."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from stal.data.detection_files import write_detections
 from stal.engine.collector import VideoCollector, VideoResult
 from stal.engine.model import ClipResult
 from stal.errors import StalError
+from stal.evaluation.outputs import check_targets, write_json
 from stal.linking.linker import LINKERS, Linker
 from stal.metrics.bootstrap import NUM_DRAWS
 from stal.metrics.protocol import VOC, Protocol
@@ -64,6 +64,7 @@ class TubeMetrics(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(prefix=prefix)
+        check_targets(out)
         self.annotations = annotations
         self.num_clips = dict(num_clips or {})
         self.linker = linker
@@ -116,8 +117,7 @@ class TubeMetrics(BaseMetric):
         tubes = {video.video_key: video.tubes or () for video in ordered}
         metrics = evaluate(self.annotations, detections, tubes, protocol=self.protocol, num_draws=self.num_draws)
         if self.out is not None:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.out.write_text(json.dumps({**metrics, "linker": repr(self.linker), **self.origin}, indent=2) + "\n")
+            write_json(self.out, metrics | {"origin": {**self.origin, "linked_by": repr(self.linker)}})
         if self.dump is not None:
             write_detections(self.dump, self.annotations, detections, tubes)
         return {name: value for name, value in metrics.items() if "mAP" in name and isinstance(value, float)}

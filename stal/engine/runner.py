@@ -16,9 +16,8 @@ from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
 from stal.engine.sampler import VideoBatchSampler
 from stal.errors import ConfigError
-from stal.evaluation.inputs import make_linker, named_protocol
-from stal.linking.linker import LINKERS, Linker
-from stal.metrics.protocol import Protocol
+from stal.linking.linker import LINKERS, Linker, find_linker
+from stal.metrics.protocol import Protocol, find_protocol
 from stal.structures import Annotations
 
 
@@ -55,16 +54,16 @@ def build_linker(config: Config) -> Linker:
     """Return the linker that `linking` of a config names, or describes by `dict(type=Linker, ...)`."""
     linking = config.get("linking", "default")
     if isinstance(linking, str):
-        return make_linker(linking)
+        return find_linker(linking)
     linker = build(linking, "linking")
     if not isinstance(linker, Linker):
         raise ConfigError(f"linking = {linking!r} is neither one of {', '.join(LINKERS)} nor dict(type=Linker, ...)")
     return linker
 
 
-def find_protocol(config: Config) -> Protocol:
+def build_protocol(config: Config) -> Protocol:
     """Return the protocol that a config names."""
-    return named_protocol(config.get("protocol", "voc"))
+    return find_protocol(config.get("protocol", "voc"))
 
 
 def build_train_runner(
@@ -113,7 +112,7 @@ def build_test_runner(
         dump: .npz to write detections and tubes to.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
-    linker, protocol = build_linker(config), find_protocol(config)
+    linker, protocol = build_linker(config), build_protocol(config)
     _init_processes(config, launcher)
     loader = build_loader(config, "test_dataloader", annotations, _seed(config))
     metrics = TubeMetrics(

@@ -1,19 +1,19 @@
 """Compare two files of detections: what tools/compare.py does."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from stal.errors import AnnotationError
-from stal.evaluation.inputs import Evaluand, named_protocol, read_evaluand
-from stal.evaluation.report import WIDTH
+from stal.errors import AnnotationError, ConfigError
+from stal.evaluation.inputs import Evaluand, read_evaluand
+from stal.evaluation.outputs import check_targets, write_json
+from stal.evaluation.report import new_console, print_origin
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
 from stal.metrics.comparison import ClassDifference, Comparison, compare
+from stal.metrics.protocol import find_protocol
 
 _BY_CLASS = ("frame_mAP@0.5", "video_mAP@0.5")  # the numbers that are printed class by class
 _MAX_CLASSES = 5  # printed of the gains, and of the losses
@@ -24,9 +24,11 @@ def compare_files(
     b_path: str | Path,
     *,
     ground_truth: str | Path | None = None,
+    tubes: Sequence[str | Path] | None = None,
     split: str | None = None,
     protocol: str = "voc",
     link: str | None = None,
+    trim: str | None = None,
     drop_invalid: bool = False,
     num_draws: int = NUM_DRAWS,
     seed: int = SEED,
@@ -38,10 +40,13 @@ def compare_files(
         a_path: .npz of detections, and of tubes if there are any.
         b_path: that of the side whose gain is looked for.
         ground_truth: a file of any kind that `read_ground_truth` reads; None if both files hold it, the same one.
+        tubes: .npz of the tubes of the first side, and of those of the second; None if the files of detections hold
+            them, or both are to be linked.
         split: of the ground truth.
         protocol: name of a protocol.
         link: name of a linker, which makes the tubes of both sides even if the files hold some; None to link, with the
-            default linker, only those of a file that has none.
+            default linker, if neither has any.
+        trim: name of a trimmer that takes the place of the linker's own.
         drop_invalid: drop and count invalid predictions instead of raising.
         num_draws: bootstrap draws for the intervals.
         seed: of the draws.
@@ -51,20 +56,30 @@ def compare_files(
         StalError: A file cannot be read or is invalid, the ground truth is not the same, or there is no such protocol,
             linker or split.
     """
-    rules = named_protocol(protocol)
+    check_targets(out)
+    rules = find_protocol(protocol)
+    if tubes is not None and len(tubes) != 2:
+        raise ConfigError(f"{len(tubes)} files of tubes; give those of the first side, then those of the second")
     a, b = (
-        read_evaluand(path, ground_truth=ground_truth, split=split, link=link, drop_invalid=drop_invalid)
-        for path in (a_path, b_path)
+        read_evaluand(
+            path,
+            ground_truth=ground_truth,
+            tubes=tube_path,
+            split=split,
+            link=link,
+            trim=trim,
+            drop_invalid=drop_invalid,
+        )
+        for path, tube_path in zip((a_path, b_path), tubes or (None, None), strict=True)
     )
     _check_same_names(a, b)
+    if rules.video is not None:
+        _check_same_linking(a, b)
     comparison = compare(a.annotations, a.tables, b.tables, rules, num_draws=num_draws, seed=seed)
     origins = {"a": a.origin, "b": b.origin}
     print_comparison(comparison, origins)
     if out is not None:
-        out = Path(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        written = {**dataclasses.asdict(comparison), "origin": origins}
-        out.write_text(json.dumps(written, indent=2, allow_nan=False) + "\n")
+        write_json(out, {**dataclasses.asdict(comparison), "origin": origins})
     return comparison
 
 
@@ -75,11 +90,10 @@ def print_comparison(comparison: Comparison, origins: Mapping[str, Mapping[str, 
         comparison: what to print.
         origins: of `a` and `b`, as of `Evaluand`.
     """
-    console = Console(width=WIDTH)
+    console = new_console()
     for name, origin in origins.items():
-        text = f"{name.upper()}: {origin['detections']}" + ("" if origin["tubes"] else ", tubes linked here")
-        text += "".join(f", dropped {count:,}: {reason}" for reason, count in origin["dropped"].items())
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name.upper()}", style="bold")
+        print_origin(origin)
     protocol = comparison.protocol
     table = _new_table(
         f"{comparison.num_videos:,} videos, protocol {protocol['name']} ({protocol['hash']})",
@@ -91,7 +105,10 @@ def print_comparison(comparison: Comparison, origins: Mapping[str, Mapping[str, 
             p = "-" if metric.p is None else f"{metric.p:.3f}"
             table.add_row(name, f"{metric.a:.2f}", f"{metric.b:.2f}", f"{metric.difference:+.2f}", interval, p)
     table.caption = f"{comparison.num_draws:,} draws of the videos, the same for both"
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("nothing to compare: no class has ground truth")
     for name in _BY_CLASS:
         classes = _largest(comparison.per_class[name])
         if classes:
@@ -115,6 +132,16 @@ def _new_table(title: str, columns: Sequence[str]) -> Table:
     for name in columns[1:]:
         table.add_column(name, justify="right")
     return table
+
+
+def _check_same_linking(a: Evaluand, b: Evaluand) -> None:
+    """Raise if the tubes of one side come from a file and those of the other are linked: that compares linkers."""
+    linked = [side for side in (a, b) if side.origin["linked_by"]]
+    if len(linked) == 1:
+        raise ConfigError(
+            f"{linked[0].origin['detections']} has no tubes, and the other file has: comparing linked tubes with given "
+            "ones would compare linkers; name a linker for both with --link, or give the tubes of both with --tubes"
+        )
 
 
 def _check_same_names(a: Evaluand, b: Evaluand) -> None:

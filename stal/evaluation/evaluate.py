@@ -1,7 +1,7 @@
 """Score files of detections: what tools/evaluate.py does."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,23 @@ from rich.console import Console
 from rich.progress import track
 
 from stal.errors import ConfigError
-from stal.evaluation.inputs import Evaluand, named_protocol, read_evaluand
+from stal.evaluation.inputs import Evaluand, read_evaluand
+from stal.evaluation.outputs import check_targets, write_json
 from stal.evaluation.plots import draw_diagnosis, draw_protocols
-from stal.evaluation.report import print_diagnoses, print_origin, print_protocols, print_summary, print_written
+from stal.evaluation.report import (
+    print_diagnoses,
+    print_note,
+    print_origin,
+    print_protocols,
+    print_summary,
+    print_written,
+)
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
-from stal.metrics.diagnosis import Diagnosis, describe_diagnosis, diagnose
-from stal.metrics.overlaps import frame_overlaps, tube_overlaps
-from stal.metrics.protocol import PROTOCOLS, Protocol
-from stal.metrics.summary import mean_over_splits, summarize
+from stal.metrics.diagnosis import Diagnosis, describe_diagnosis
+from stal.metrics.headlines import FRAME_THRESHOLDS, headline_values
+from stal.metrics.protocol import PROTOCOLS, Protocol, find_protocol
+from stal.metrics.resampling import draw_videos
+from stal.metrics.summary import Values, diagnose_all, mean_over_splits, summarize
 
 ALL_PROTOCOLS = "all"
 
@@ -31,6 +40,7 @@ def evaluate_files(
     link: str | None = None,
     trim: str | None = None,
     drop_invalid: bool = False,
+    frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
     num_draws: int = NUM_DRAWS,
     seed: int = SEED,
     out: str | Path | None = None,
@@ -49,7 +59,9 @@ def evaluate_files(
         link: name of a linker, see `read_evaluand`.
         trim: name of a trimmer, see `read_evaluand`.
         drop_invalid: drop and count invalid predictions instead of raising.
-        num_draws: bootstrap draws for the confidence intervals; 0 for no intervals.
+        frame_thresholds: IoU thresholds of frame-mAP, in (0, 1]. The diagnosis is at 0.5.
+        num_draws: bootstrap draws for the confidence intervals; 0 for no intervals. For all protocols they are only
+            drawn for `out`.
         seed: of the draws.
         out: .json to write the numbers to; None for none.
         plots: folder to write the plots to; None for none.
@@ -62,10 +74,11 @@ def evaluate_files(
     Raises:
         StalError: A file cannot be read or is invalid, or there is no such protocol, linker, trimmer or split.
     """
-    protocols = list(PROTOCOLS.values()) if protocol == ALL_PROTOCOLS else [named_protocol(protocol)]
-    jobs = _jobs(_listed(detections), _listed(tubes), _listed(split), with_truth=ground_truth is not None)
-    results: list[dict[str, dict[str, Any]]] = []
-    for number, (path, tube_path, of_split) in enumerate(jobs):
+    check_targets(out, plots)
+    protocols = list(PROTOCOLS.values()) if protocol == ALL_PROTOCOLS else [find_protocol(protocol)]
+    num_draws = num_draws if len(protocols) == 1 or out is not None else 0  # the table of all has no room for intervals
+    scored: list[dict[str, _Scored]] = []
+    for path, tube_path, of_split in _jobs(_listed(detections), _listed(tubes), _listed(split), ground_truth):
         evaluand = read_evaluand(
             path,
             ground_truth=ground_truth,
@@ -76,61 +89,79 @@ def evaluate_files(
             drop_invalid=drop_invalid,
         )
         print_origin(evaluand.origin)
-        folder = None if plots is None else Path(plots) / (of_split or str(number) if len(jobs) > 1 else "")
-        results.append(_score(evaluand, protocols, num_draws, seed, folder))
+        scored.append(_score(evaluand, protocols, num_draws, seed, tuple(frame_thresholds)))
+        if len(protocols) == 1:
+            only = scored[-1][protocols[0].name]
+            print_summary(only.summary, evaluand.origin["detections"])
+            print_diagnoses({kind: only.summary[kind] for kind in only.diagnoses})
 
-    by_protocol = {
-        p.name: results[0][p.name] if len(jobs) == 1 else mean_over_splits([result[p.name] for result in results])
-        for p in protocols
-    }
-    if len(jobs) > 1:
-        for name, summary in by_protocol.items():
-            print_summary(summary, f"{name}, mean over {len(jobs)} splits")
+    several = len(scored) > 1
+    possible = [p.name for p in protocols if all(p.name in of_job for of_job in scored)]
+    by_protocol = {name: _mean([of_job[name] for of_job in scored]) for name in possible}
+    if len(possible) < len(protocols):
+        left_out = ", ".join(p.name for p in protocols if p.name not in possible)
+        print_note(f"left out: {left_out}, which scales boxes, as the size of the videos is not known (no `hw`)")
     if protocol == ALL_PROTOCOLS:
         print_protocols(by_protocol)
-        if plots is not None:
-            draw_protocols(by_protocol, Path(plots))
+    elif several:
+        print_summary(by_protocol[protocol], f"mean over {len(scored)} splits")
     written = {"protocols": by_protocol} if protocol == ALL_PROTOCOLS else by_protocol[protocol]
     if out is not None:
-        out = Path(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(written, indent=2, allow_nan=False) + "\n")
+        write_json(out, written)
+    if plots is not None and protocol == ALL_PROTOCOLS:
+        draw_protocols(by_protocol, Path(plots))
+    elif plots is not None:
+        for number, of_job in enumerate(scored):
+            only = of_job[protocol]
+            folder = Path(plots) / (only.summary["origin"]["split"] or str(number)) if several else Path(plots)
+            draw_diagnosis(only.summary, only.diagnoses, only.classes, folder)
     print_written(out, plots)
     return written
 
 
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """The numbers of one file by one protocol."""
+
+    classes: tuple[str, ...]
+    values: Values
+    diagnoses: dict[str, Diagnosis]
+    summary: dict[str, Any]
+
+
 def _score(
-    evaluand: Evaluand, protocols: Sequence[Protocol], num_draws: int, seed: int, plots: Path | None
-) -> dict[str, dict[str, Any]]:
-    """Return the numbers of every protocol, by name; of a single one, print them and what is behind them."""
+    evaluand: Evaluand, protocols: Sequence[Protocol], num_draws: int, seed: int, frame_thresholds: Sequence[float]
+) -> dict[str, _Scored]:
+    """Return the numbers of every protocol, by name, and of a single one what is behind them.
+
+    Of several, those are left out that need the size of the videos, where it is not known.
+    """
     console = Console(stderr=True)
-    shown = track(
-        protocols, "scoring", console=console, transient=True, disable=len(protocols) == 1 or not console.is_terminal
-    )
-    classes = evaluand.annotations.classes
-    results = {}
-    for protocol in shown:
-        summary = summarize(evaluand.tables, classes, protocol, num_draws=num_draws, seed=seed)
-        results[protocol.name] = summary | {"origin": evaluand.origin}
-    if len(protocols) == 1:
-        (protocol,) = protocols
-        summary = results[protocol.name]
-        diagnoses = _diagnose(evaluand, protocol)
+    silent = len(protocols) == 1 or not console.is_terminal
+    tables, classes = evaluand.tables, evaluand.annotations.classes
+    counts = draw_videos(len(tables.num_frames), num_draws, seed)
+    scored = {}
+    if len(protocols) > 1 and not tables.sizes.all():
+        protocols = [protocol for protocol in protocols if protocol.frame.frame_size is None]
+    for protocol in track(protocols, "scoring", console=console, transient=True, disable=silent):
+        values = headline_values(tables, protocol, counts, frame_thresholds=frame_thresholds)
+        diagnoses = diagnose_all(tables, protocol) if len(protocols) == 1 else {}
+        summary = summarize(tables, classes, protocol, values) | {"origin": evaluand.origin}
         summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
-        print_summary(summary, evaluand.origin["detections"])
-        print_diagnoses({kind: summary[kind] for kind in diagnoses})
-        if plots is not None:
-            draw_diagnosis(summary, diagnoses, classes, plots)
-    return results
+        scored[protocol.name] = _Scored(classes, values, diagnoses, summary)
+    return scored
 
 
-def _diagnose(evaluand: Evaluand, protocol: Protocol) -> dict[str, Diagnosis]:
-    """Return what is behind the numbers of `frames` and, if the protocol has them, of `tubes`."""
-    tables = evaluand.tables
-    diagnoses = {"frames": diagnose(tables, frame_overlaps(tables, protocol.frame), protocol.frame)}
-    if protocol.video is not None:
-        diagnoses["tubes"] = diagnose(tables, tube_overlaps(tables, protocol.video), protocol.video)
-    return diagnoses
+def _mean(scored: Sequence[_Scored]) -> dict[str, Any]:
+    """Return the numbers of one split, or their mean over several."""
+    if len(scored) == 1:
+        return scored[0].summary
+    other = next((of_split for of_split in scored if of_split.classes != scored[0].classes), None)
+    if other is not None:
+        raise ConfigError(
+            f"splits have other classes, {scored[0].classes} and {other.classes}: there is no mean of them"
+        )
+    return mean_over_splits([of_split.summary for of_split in scored], [s.values for s in scored], scored[0].classes)
 
 
 def _listed(value: str | Path | Sequence[str | Path] | None) -> list[Any]:
@@ -141,12 +172,12 @@ def _listed(value: str | Path | Sequence[str | Path] | None) -> list[Any]:
 
 
 def _jobs(
-    detections: list[Any], tubes: list[Any], splits: list[Any], with_truth: bool
+    detections: list[Any], tubes: list[Any], splits: list[Any], ground_truth: str | Path | None
 ) -> list[tuple[Any, Any | None, str | None]]:
     """Return the detections, the tubes and the split of each file."""
     if not detections:
         raise ConfigError("there is no file of detections; name at least one")
-    if not splits and len(detections) > 1 and with_truth:
+    if not splits and len(detections) > 1 and ground_truth is not None:
         splits = [str(number + 1) for number in range(len(detections))]
     for kind, given in (("tubes", tubes), ("splits", splits)):
         if given and len(given) != len(detections):

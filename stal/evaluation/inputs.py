@@ -3,22 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from stal.data.evaluation_files import read_evaluation
 from stal.errors import ConfigError
-from stal.linking.linker import LINKERS, TRIMMERS, Linker, link_videos
-from stal.metrics.protocol import PROTOCOLS, Protocol
+from stal.linking.linker import Linker, find_linker, link_videos
 from stal.metrics.tables import Tables, make_tables
 from stal.structures import Annotations, Detections, Tube
 
 DEFAULT_LINKER = "default"
 _VIDEOS_AT_ONCE = 20  # linked between two steps of the progress bar
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def read_evaluand(
     """
     if tubes is not None and link is not None:
         raise ConfigError(f"tubes are given in {tubes}, and --link {link} would make others; leave one of them out")
-    linker = make_linker(link or DEFAULT_LINKER, trim)
+    linker = find_linker(link or DEFAULT_LINKER, trim)
     file = read_evaluation(ground_truth, detections, tubes, split=split, drop_invalid=drop_invalid)
     linked = file.tubes is None or link is not None
     if trim is not None and not linked:
@@ -76,6 +74,8 @@ def read_evaluand(
     tables = make_tables(
         videos, len(file.annotations.classes), detections=file.detections, tubes=found, half_open=file.half_open
     )
+    if not file.sizes_known:
+        tables = replace(tables, sizes=np.zeros_like(tables.sizes))
     origin = {
         "ground_truth": str(ground_truth or detections),
         "split": split,
@@ -87,28 +87,6 @@ def read_evaluand(
         "num_videos_without_predictions": file.num_videos_without_predictions,
     }
     return Evaluand(file.annotations, tables, origin)
-
-
-def make_linker(link: str, trim: str | None = None) -> Linker:
-    """Return the linker of that name, with the trimmer of that name in place of its own if there is one.
-
-    Raises:
-        ConfigError: There is no such linker or trimmer.
-    """
-    linker = named("linker", link, LINKERS)
-    return linker if trim is None else replace(linker, trim=named("trimmer", trim, TRIMMERS))
-
-
-def named_protocol(name: object) -> Protocol:
-    """Return the protocol of that name; raise a ConfigError with the names that there are."""
-    return named("protocol", name, PROTOCOLS)
-
-
-def named(kind: str, name: object, known: Mapping[str, _T]) -> _T:
-    """Return what has this name; raise a ConfigError with the names that there are."""
-    if not isinstance(name, str) or name not in known:
-        raise ConfigError(f"{kind} {name!r} is not known; known are {', '.join(known)}")
-    return known[name]
 
 
 def link_with_progress(

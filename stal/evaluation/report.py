@@ -7,25 +7,34 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-WIDTH, MIN_WIDTH = 120, 80
+MIN_WIDTH, MAX_WIDTH = 80, 120
+
+
+def new_console() -> Console:
+    """Return a console as wide as the terminal, within limits; without one, wide enough for the tables."""
+    console = Console()
+    width = console.width if console.is_terminal else MAX_WIDTH
+    return Console(width=min(max(width, MIN_WIDTH), MAX_WIDTH))
 
 
 def print_origin(origin: Mapping[str, Any]) -> None:
     """Print what is evaluated, and what of it was dropped or is missing; `origin` as of `Evaluand`."""
-    console = Console(width=WIDTH)
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    say(f"ground truth: {origin['ground_truth']}" + (f", split {origin['split']}" if origin["split"] else ""))
-    say(f"detections:   {origin['detections']}")
-    say(f"tubes:        {origin['tubes'] or 'linked here'}")
+    print_note(f"ground truth: {origin['ground_truth']}" + (f", split {origin['split']}" if origin["split"] else ""))
+    print_note(f"detections:   {origin['detections']}")
+    print_note(f"tubes:        {origin['tubes'] or 'linked here by ' + origin['linked_by']}")
     if not origin["half_open"]:
-        say("no `format` in the file: frames count from 1, coordinates are taken as they are stored")
+        print_note("no `format` in the file: frames count from 1, coordinates are taken as they are stored")
     for reason, count in origin["dropped"].items():
-        say(f"dropped {count:,}: {reason}")
+        print_note(f"dropped {count:,}: {reason}")
     if origin["num_videos_without_predictions"]:
-        say(f"{origin['num_videos_without_predictions']:,} annotated videos have no predictions: all in them is missed")
+        print_note(
+            f"{origin['num_videos_without_predictions']:,} annotated videos have no predictions: all in them is missed"
+        )
+
+
+def print_note(text: str) -> None:
+    """Print a line as it is, however long."""
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_summary(summary: Mapping[str, Any], title: str) -> None:
@@ -56,28 +65,32 @@ def print_summary(summary: Mapping[str, Any], title: str) -> None:
         table.add_row(label, *(_number(values[name]) for name in names))
     left_out = len(summary["per_class"]) - len(annotated)
     table.caption = f"left out: {left_out} classes without ground truth" if left_out else None
-    Console(width=WIDTH).print(table)
+    new_console().print(table)
 
 
 def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the error budget, recall and strata of `frames` and `tubes`; each value is as of `describe_diagnosis`."""
-    console = Console(width=WIDTH)
+    console = new_console()
     table = Table(
         min_width=MIN_WIDTH,
-        title="where 100 % goes; in brackets: the mAP that fixing it would bring; number of such errors",
+        title="what 100 % are made of; for errors, the mAP that fixing them would bring, and how many there are",
     )
-    table.add_column("error")
+    table.add_column("")
     for kind, diagnosis in diagnoses.items():
-        table.add_column(f"{kind} at IoU {diagnosis['iou_threshold']}", justify="right")
-    for name in next(iter(diagnoses.values()))["error_areas"]["mean"]:
-        table.add_row(name, *(_budget_cell(diagnosis, name) for diagnosis in diagnoses.values()))
+        table.add_column(f"{kind}, IoU {diagnosis['iou_threshold']}", justify="right")
+        for name in ("if fixed", "number"):
+            table.add_column(name, justify="right")
+    precisions = (_number(diagnosis["mAP"]) for diagnosis in diagnoses.values())
+    table.add_row("mAP", *(cell for precision in precisions for cell in (precision, "", "")), style="bold")
+    for error in next(iter(diagnoses.values()))["error_areas"]["mean"]:
+        table.add_row(error, *(cell for diagnosis in diagnoses.values() for cell in _budget_cells(diagnosis, error)))
     table.add_section()
     for name, value in (
         ("recall", lambda d: d["recall"]["mean"]),
         ("mean best overlap", lambda d: d["best_overlap"]["mean"]),
         ("calibration error", lambda d: d["calibration"]["expected_error"]),
     ):
-        table.add_row(name, *(_number(value(diagnosis)) for diagnosis in diagnoses.values()))
+        table.add_row(name, *(cell for d in diagnoses.values() for cell in (_number(value(d)), "", "")))
     console.print(table)
 
     table = Table(min_width=MIN_WIDTH, title="mAP by motion and by size of the actors; in brackets: how many there are")
@@ -92,10 +105,10 @@ def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def _budget_cell(diagnosis: Mapping[str, Any], error: str) -> str:
+def _budget_cells(diagnosis: Mapping[str, Any], error: str) -> tuple[str, str, str]:
+    """Return the area of an error, what fixing it would bring, and how many there are."""
     area, gain = (diagnosis[kind]["mean"][error] for kind in ("error_areas", "fix_gains"))
-    gained = "-" if gain is None else f"{gain:+.2f}"
-    return f"{_number(area)} ({gained}) {diagnosis['error_areas']['counts'][error]:9,}"
+    return _number(area), "-" if gain is None else f"{gain:+.2f}", f"{diagnosis['error_areas']['counts'][error]:,}"
 
 
 def print_protocols(by_protocol: Mapping[str, Mapping[str, Any]]) -> None:
@@ -111,14 +124,14 @@ def print_protocols(by_protocol: Mapping[str, Mapping[str, Any]]) -> None:
         table.add_column(name, justify="right")
     for name, summary in by_protocol.items():
         table.add_row(name, summary["protocol"]["hash"], *(_number(summary[metric]) for metric in names))
-    Console(width=WIDTH).print(table)
+    new_console().print(table)
 
 
 def print_written(out: str | Path | None, plots: str | Path | None) -> None:
     """Print where the numbers and the plots are."""
     for name, path in (("numbers", out), ("plots", plots)):
         if path is not None:
-            Console().print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+            print_note(f"{name}: {path}")
 
 
 def _number(value: float | None) -> str:

@@ -84,14 +84,14 @@ class Linker:
             score, and a box on every frame from its first to its last.
 
         Raises:
-            ShapeError: A detection is on a frame that the video does not have.
+            ShapeError: A detection is on a frame that the video does not have, or its score is outside 0 to 1.
         """
         return self.link_batch([detections], [num_frames])[0]
 
     def link_batch(self, detections: Sequence[Detections], num_frames: Sequence[int]) -> list[list[Tube]]:
         """Link several videos in one pass, as `__call__` would each: every class of every video is linked apart."""
         for of_video, length in zip(detections, num_frames, strict=True):
-            _check_frames(of_video, length)
+            _check(of_video, length)
         num_classes = 1 + max((int(of_video.labels.max(initial=0)) for of_video in detections), default=0)
         boxes = self.candidates(
             Detections.concatenate(
@@ -140,7 +140,7 @@ def link_videos(
 
     Raises:
         AnnotationError: There are detections of a video that `num_frames` does not have.
-        ShapeError: A detection is on a frame that its video does not have.
+        ShapeError: A detection is on a frame that its video does not have, or its score is outside 0 to 1.
     """
     unknown = sorted(detections.keys() - num_frames.keys())
     if unknown:
@@ -150,7 +150,7 @@ def link_videos(
     keys = list(num_frames)
     found = [detections.get(key, Detections.empty()) for key in keys]
     for key, of_video in zip(keys, found, strict=True):
-        _check_frames(of_video, num_frames[key], f"video {key}: ")
+        _check(of_video, num_frames[key], f"video {key}: ")
     batch = np.cumsum([len(of_video) for of_video in found]) // MAX_BOXES_AT_ONCE
     starts = np.flatnonzero(np.diff(batch, prepend=-1)).tolist()
     tubes: dict[str, list[Tube]] = {}
@@ -160,11 +160,18 @@ def link_videos(
     return tubes
 
 
-def _check_frames(detections: Detections, num_frames: int, owner: str = "") -> None:
-    """Raise unless all detections are on frames of the video."""
+def _check(detections: Detections, num_frames: int, owner: str = "") -> None:
+    """Raise unless all detections are on frames of the video, and their scores are probabilities."""
     last = detections.frames.max(initial=-1)
     if last >= num_frames:
         raise ShapeError(f"{owner}a detection is on frame {last} of 0 to {num_frames - 1}; are its frames 1-based?")
+    outside = (detections.scores < 0) | (detections.scores > 1)
+    if outside.any():
+        raise ShapeError(
+            f"{owner}{int(outside.sum())} of {len(outside)} detections have scores outside 0 to 1, such as "
+            f"{detections.scores[outside][0]}: linkers take scores for probabilities; take the sigmoid of logits and "
+            "the exponential of log-probabilities, or give tubes that are linked already"
+        )
 
 
 def _suppress(tubes: Sequence[Tube], nms_iou: float) -> list[Tube]:
@@ -216,3 +223,18 @@ LINKERS: dict[str, Linker] = {
         nms_iou=0.3,
     ),
 }
+
+
+def find_linker(name: object, trim: object = None) -> Linker:
+    """Return the linker of that name, with the trimmer of that name in place of its own if one is named.
+
+    Raises:
+        ConfigError: There is no such linker or trimmer.
+    """
+    if not isinstance(name, str) or name not in LINKERS:
+        raise ConfigError(f"linker {name!r} is not known; known are {', '.join(LINKERS)}")
+    if trim is None:
+        return LINKERS[name]
+    if not isinstance(trim, str) or trim not in TRIMMERS:
+        raise ConfigError(f"trimmer {trim!r} is not known; known are {', '.join(TRIMMERS)}")
+    return replace(LINKERS[name], trim=TRIMMERS[trim])

@@ -8,17 +8,12 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from stal.errors import AnnotationError
-from stal.metrics.bootstrap import (
-    NUM_DRAWS,
-    SEED,
-    draw_videos,
-    mean_over_classes,
-    percentile_interval,
-    resampled_values,
-)
-from stal.metrics.headlines import percent
+from stal.metrics.bootstrap import NUM_DRAWS, SEED, percentile_interval
+from stal.metrics.class_mean import class_means
+from stal.metrics.headlines import headline_values, percent
 from stal.metrics.overlaps import ONE_PIXEL
 from stal.metrics.protocol import VOC, Protocol
+from stal.metrics.resampling import draw_videos
 from stal.metrics.tables import Tables
 from stal.structures import Annotations
 
@@ -106,11 +101,10 @@ def compare(
     """
     _check_same_truth(annotations, a, b)
     counts = draw_videos(len(a.num_frames), num_draws, seed)
-    values_a, values_b = resampled_values(a, protocol, counts), resampled_values(b, protocol, counts)
+    values_a, values_b = headline_values(a, protocol, counts), headline_values(b, protocol, counts)
     return Comparison(
         metrics={
-            name: _difference(mean_over_classes(values), mean_over_classes(values_b[name]))
-            for name, values in values_a.items()
+            name: _difference(class_means(values), class_means(values_b[name])) for name, values in values_a.items()
         },
         per_class={
             name: _class_differences(annotations.classes, values[:, 0], values_b[name][:, 0])
@@ -135,7 +129,7 @@ def _difference(a: Float64[np.ndarray, " B"], b: Float64[np.ndarray, " B"]) -> D
     low, high = percentile_interval(draws)
     rarer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
     p = min(1.0, 2 * (1 + rarer) / (1 + len(draws)))
-    return Difference(percent(a[0]), percent(b[0]), percent(difference), (100 * low, 100 * high), p)
+    return Difference(percent(a[0]), percent(b[0]), percent(difference), (100 * low + 0.0, 100 * high + 0.0), p)
 
 
 def _class_differences(

@@ -90,6 +90,7 @@ def describe_diagnosis(diagnosis: Diagnosis, classes: Sequence[str]) -> dict[str
     bins = diagnosis.calibration
     return {
         "iou_threshold": diagnosis.iou_threshold,
+        "mAP": percent(class_mean(diagnosis.error_areas.average_precision)),
         "recall": _describe(diagnosis.recall, classes),
         "best_overlap": _describe(diagnosis.best_overlap, classes),
         "error_areas": _describe_budget(diagnosis.error_areas, classes),

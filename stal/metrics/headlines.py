@@ -1,45 +1,57 @@
 """The numbers that every evaluation reports."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
-from stal.metrics.overlaps import OverlapTable, frame_overlaps, tube_overlaps
-from stal.metrics.protocol import Protocol, Rules
+from stal.metrics.overlaps import frame_overlaps, tube_overlaps
+from stal.metrics.protocol import Protocol
+from stal.metrics.resampling import resampled_average_precisions
 from stal.metrics.tables import Tables
 
+FRAME_THRESHOLDS = (0.5,)
 VIDEO_THRESHOLDS = (0.2, 0.5, 0.75)
 # Rounded, because 0.5 + 0.05 * i is one ulp too big at 0.85 and tube overlaps are often exact fractions.
 AVERAGED_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 
-AveragePrecisions = Callable[[OverlapTable, Rules, float], Float64[np.ndarray, "K ..."]]
-
 
 def headline_values(
-    tables: Tables, protocol: Protocol, average_precisions: AveragePrecisions
-) -> dict[str, Float64[np.ndarray, "K ..."]]:
-    """Return frame-mAP and video-mAP at the usual thresholds, class by class; all NaN where the protocol has none.
+    tables: Tables,
+    protocol: Protocol,
+    counts: Float64[np.ndarray, "V B"],
+    *,
+    frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
+) -> dict[str, Float64[np.ndarray, "K B"]]:
+    """Return frame-mAP and video-mAP at the usual thresholds, class by class, for each of B test sets.
 
     Args:
         tables: ground truth and predictions.
         protocol: the rules.
-        average_precisions: gives the AP of every class, or several of it, at one IoU threshold. It is called once for
-            each threshold.
+        counts: how often each video counts in each test set, as `draw_videos` gives it.
+        frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
+
+    Returns:
+        By the name of the number, fractions in [0, 1]; NaN where a class is left out, and where the protocol has no
+        such metric.
+
+    Raises:
+        ConfigError: A threshold is outside (0, 1].
     """
+    num_classes = tables.num_classes
     boxes = frame_overlaps(tables, protocol.frame, within_classes=True)
-    of_frames = average_precisions(boxes, protocol.frame, 0.5)
+    values = {
+        f"frame_mAP@{t}": resampled_average_precisions(boxes, protocol.frame, t, counts, num_classes)
+        for t in frame_thresholds
+    }
     thresholds = sorted({*VIDEO_THRESHOLDS, *AVERAGED_THRESHOLDS})
-    at = dict.fromkeys(thresholds, np.full_like(of_frames, np.nan))
+    at = dict.fromkeys(thresholds, np.full((num_classes, counts.shape[1]), np.nan))
     if protocol.video is not None:
         tubes = tube_overlaps(tables, protocol.video, within_classes=True)
-        at = {threshold: average_precisions(tubes, protocol.video, threshold) for threshold in thresholds}
-    return {
-        "frame_mAP@0.5": of_frames,
-        **{f"video_mAP@{threshold}": at[threshold] for threshold in VIDEO_THRESHOLDS},
-        "video_mAP@0.5:0.95": np.mean([at[threshold] for threshold in AVERAGED_THRESHOLDS], axis=0),
-    }
+        at = {t: resampled_average_precisions(tubes, protocol.video, t, counts, num_classes) for t in thresholds}
+    values |= {f"video_mAP@{t}": at[t] for t in VIDEO_THRESHOLDS}
+    return values | {"video_mAP@0.5:0.95": np.mean([at[t] for t in AVERAGED_THRESHOLDS], axis=0)}
 
 
 def percent(fraction: float) -> float | None:

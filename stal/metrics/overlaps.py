@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
+from stal.errors import ConfigError
 from stal.metrics.protocol import FrameRules, Rules, VideoRules
 from stal.metrics.tables import Tables, TubeTable
+from stal.metrics.tube_overlap import overlap_of_pairs
 from stal.ops.boxes import paired_iou
 from stal.ops.pairs import equal_pairs, survivors
 
@@ -130,7 +132,7 @@ def tube_overlaps(tables: Tables, rules: VideoRules, *, within_classes: bool = F
     if within_classes:
         same = found.labels[rows[i]] == truth.labels[j]
         i, j = i[same], j[same]
-    iou, spatial_iou = tube_iou_pairs(found, rows[i], truth, j, rules)
+    iou, spatial_iou = overlap_of_pairs(found, rows[i], truth, j, rules)
     return OverlapTable(
         rows=rows,
         videos=found.videos[rows],
@@ -146,50 +148,6 @@ def tube_overlaps(tables: Tables, rules: VideoRules, *, within_classes: bool = F
     )
 
 
-def tube_iou_pairs(
-    a: TubeTable, a_rows: Int64[np.ndarray, " P"], b: TubeTable, b_rows: Int64[np.ndarray, " P"], rules: VideoRules
-) -> tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, " P"]]:
-    """Return the spatio-temporal overlap of pairs of tubes, and the mean spatial one over their common frames.
-
-    The tubes are given by their rows, and their boxes are measured already. Without a common frame the mean is NaN.
-    """
-    if not len(a_rows):
-        return np.zeros(0), np.zeros(0)
-    b_first, b_last = b.frames[b.offsets[:-1]], b.frames[b.offsets[1:] - 1]
-    spans = b_last - b_first + 1
-    span_offsets = np.cumsum(spans) - spans
-    box_at = np.full(spans.sum(), -1)  # of every frame in the span of every tube of b; -1 in a gap
-    box_at[(span_offsets - b_first)[b.tube_of_box] + b.frames] = np.arange(len(b.frames))
-
-    lengths = a.lengths[a_rows]
-    pair = np.repeat(np.arange(len(a_rows)), lengths)
-    nth = np.arange(len(pair)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    a_box = a.offsets[a_rows][pair] + nth
-    frame, owner = a.frames[a_box], b_rows[pair]
-    inside = (frame >= b_first[owner]) & (frame <= b_last[owner])
-    pair, a_box = pair[inside], a_box[inside]
-    b_box = box_at[(span_offsets - b_first)[owner[inside]] + frame[inside]]
-    common = b_box >= 0
-    pair, a_box, b_box = pair[common], a_box[common], b_box[common]
-
-    num_common = np.bincount(pair, minlength=len(a_rows))
-    overlap = np.bincount(pair, weights=paired_iou(a.boxes[a_box], b.boxes[b_box]), minlength=len(a_rows))
-    spatial_iou = np.divide(overlap, num_common, out=np.full(len(a_rows), np.nan), where=num_common > 0)
-    a_first, a_last = a.frames[a.offsets[a_rows]], a.frames[a.offsets[a_rows + 1] - 1]
-    b_first, b_last = b_first[b_rows], b_last[b_rows]
-    shared_span = np.minimum(a_last, b_last) - np.maximum(a_first, b_first) + 1
-    whole_span = np.maximum(a_last, b_last) - np.minimum(a_first, b_first) + 1
-    if rules.temporal_iou == "frame_sets":
-        iou = overlap / (lengths + b.lengths[b_rows] - num_common)
-    else:
-        last = 1 if rules.temporal_iou == "excluding_last" else 0
-        mean = overlap / num_common.clip(min=1)
-        iou = mean * (shared_span - last).clip(min=0) / (whole_span - last).clip(min=1)
-    if rules.one_frame_overlap == "nothing":
-        iou[shared_span <= 1] = 0
-    return iou, spatial_iou
-
-
 def _measured(
     boxes: Float[np.ndarray, "N 4"], videos: Int64[np.ndarray, " N"], tables: Tables, rules: Rules
 ) -> Float[np.ndarray, "N 4"]:
@@ -200,6 +158,10 @@ def _measured(
     if rules.pixels == "inclusive" and tables.half_open:
         boxes -= ONE_PIXEL
     if rules.frame_size is not None:
+        if not tables.sizes.all():
+            raise ConfigError(
+                "the protocol scales boxes, but the size of the videos is not known: add `hw` to the file"
+            )
         scale = (np.array(rules.frame_size) / tables.sizes[videos]).astype(np.float32)
         boxes = (boxes.astype(np.float32) * scale[:, [1, 0, 1, 0]]).astype(np.float64)
     if rules.rounded:
@@ -220,6 +182,6 @@ def _tube_nms(tubes: TubeTable, rules: VideoRules) -> Int64[np.ndarray, " S"]:
     rank[np.argsort(-tubes.scores, kind="stable")] = np.arange(len(tubes))
     later = rank[i] < rank[j]
     i, j = i[later], j[later]
-    iou, _ = tube_iou_pairs(tubes, i, tubes, j, rules)
+    iou, _ = overlap_of_pairs(tubes, i, tubes, j, rules)
     overlapping = iou > rules.nms_iou
     return np.flatnonzero(survivors(i[overlapping], j[overlapping], len(tubes)))

@@ -9,7 +9,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from stal.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,14 @@ class Rules:
     area: Literal["envelope", "trapezoid", "envelope_trapezoid", "eleven_points"] = "envelope"
     absent_classes: Literal["left_out", "zero"] = "left_out"
     extra_truth: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value, choices = getattr(self, name), get_args(kind)
+            if get_origin(kind) is Literal and value not in choices:
+                raise ConfigError(f"{name}={value!r} is no rule; choose one of {', '.join(map(repr, choices))}")
+            if isinstance(value, int | float) and kind is not bool:
+                object.__setattr__(self, name, float(value))  # 10 and 10.0 are one rule, with one hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,3 +193,10 @@ TUBER = Protocol(
 )
 
 PROTOCOLS = {p.name: p for p in (VOC, ACT, MULTISPORTS, RETINA3D, YOWO, YOWOV3, SINGH, TUBER)}
+
+
+def find_protocol(name: object) -> Protocol:
+    """Return the preset of that name; raise a ConfigError with the names that there are."""
+    if not isinstance(name, str) or name not in PROTOCOLS:
+        raise ConfigError(f"protocol {name!r} is not known; known are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from stal.metrics.average_precision import MeanAveragePrecision, mean_average_precision
-from stal.metrics.bootstrap import SEED, bootstrap
-from stal.metrics.headlines import headline_values, percent
-from stal.metrics.overlaps import OverlapTable
-from stal.metrics.protocol import VOC, Protocol, Rules
+from stal.metrics.bootstrap import CONFIDENCE, SEED, estimate
+from stal.metrics.class_mean import class_means
+from stal.metrics.diagnosis import Diagnosis, describe_diagnosis, diagnose
+from stal.metrics.headlines import FRAME_THRESHOLDS, headline_values
+from stal.metrics.overlaps import frame_overlaps, tube_overlaps
+from stal.metrics.protocol import VOC, Protocol
+from stal.metrics.resampling import draw_videos
 from stal.metrics.tables import Tables, make_tables
 from stal.structures import Annotations, Detections, Tube
+
+Values = Mapping[str, Float64[np.ndarray, "K B"]]  # as of `headline_values`, with the test set itself first
 
 
 def evaluate(
@@ -24,8 +28,10 @@ def evaluate(
     protocol: Protocol = VOC,
     half_open: bool = True,
     num_draws: int = 0,
+    seed: int = SEED,
+    frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
 ) -> dict[str, Any]:
-    """Compute frame-mAP and video-mAP at the usual thresholds.
+    """Compute frame-mAP and video-mAP at the usual thresholds, and what is behind them.
 
     Args:
         annotations: the ground truth: the videos that were tested.
@@ -34,46 +40,49 @@ def evaluate(
         protocol: the rules.
         half_open: as for `frame_map`.
         num_draws: bootstrap draws for confidence intervals, usually 1000; 0 for no intervals.
+        seed: of the draws.
+        frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
 
     Returns:
-        What metrics.json holds, see `summarize`.
+        What metrics.json holds: see `summarize`, with `frames` and `tubes` as of `describe_diagnosis`.
 
     Raises:
         StalError: A prediction is of an unknown video, class or frame, or a tube has no score.
+        ConfigError: A threshold or the number of draws cannot be.
     """
     classes = annotations.classes
     tables = make_tables(annotations.videos, len(classes), detections=detections, tubes=tubes, half_open=half_open)
-    return summarize(tables, classes, protocol, num_draws=num_draws)
+    counts = draw_videos(len(tables.num_frames), num_draws, seed)
+    values = headline_values(tables, protocol, counts, frame_thresholds=frame_thresholds)
+    summary = summarize(tables, classes, protocol, values)
+    diagnoses = diagnose_all(tables, protocol)
+    return summary | {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
 
 
-def summarize(
-    tables: Tables, classes: Sequence[str], protocol: Protocol, *, num_draws: int = 0, seed: int = SEED
-) -> dict[str, Any]:
-    """Compute the headline numbers.
+def diagnose_all(tables: Tables, protocol: Protocol) -> dict[str, Diagnosis]:
+    """Return what is behind the numbers of `frames` and, if the protocol has them, of `tubes`, at IoU 0.5."""
+    diagnoses = {"frames": diagnose(tables, frame_overlaps(tables, protocol.frame), protocol.frame)}
+    if protocol.video is not None:
+        diagnoses["tubes"] = diagnose(tables, tube_overlaps(tables, protocol.video), protocol.video)
+    return diagnoses
+
+
+def summarize(tables: Tables, classes: Sequence[str], protocol: Protocol, values: Values) -> dict[str, Any]:
+    """Return the headline numbers, and what they are of.
 
     Args:
         tables: ground truth and predictions.
         classes: names of the classes.
         protocol: the rules.
-        num_draws: bootstrap draws for confidence intervals; 0 for no intervals.
-        seed: of the draws.
+        values: the headline numbers and, from the second column on, their draws.
 
     Returns:
         The mAPs in percent; `per_class`, the same for every class; None (null) where there is no ground truth, or no
-        such metric in the protocol; `intervals`, the 95 % confidence intervals, if there are draws; the protocol; and
-        how much was evaluated.
+        such metric in the protocol; if there are draws, `intervals`, the 95 % confidence intervals of the mAPs, and
+        `per_class_intervals`; the protocol; and how much was evaluated.
     """
-    metrics = headline_metrics(tables, protocol)
-    summary: dict[str, Any] = {name: percent(metric.mean) for name, metric in metrics.items()}
-    summary["per_class"] = {
-        label: {name: percent(metric.per_class[k]) for name, metric in metrics.items()}
-        for k, label in enumerate(classes)
-    }
-    if num_draws:
-        estimates = bootstrap(tables, protocol, num_draws=num_draws, seed=seed)
-        summary["intervals"] = {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}
-        summary["bootstrap"] = {"num_draws": num_draws, "seed": seed, "confidence": 0.95}
-    return summary | {
+    return {
+        **_describe_values(values, classes),
         "protocol": protocol.describe(),
         "num_videos": len(tables.num_frames),
         "num_frames": int(tables.num_frames.sum()),
@@ -84,41 +93,51 @@ def summarize(
     }
 
 
-def headline_metrics(tables: Tables, protocol: Protocol) -> dict[str, MeanAveragePrecision]:
-    """Return the metrics that every evaluation reports, by name; all NaN where the protocol has none."""
-
-    def average_precisions(table: OverlapTable, rules: Rules, iou_threshold: float) -> Float64[np.ndarray, " K"]:
-        return mean_average_precision(table, tables.num_classes, rules, iou_threshold).per_class
-
-    per_class = headline_values(tables, protocol, average_precisions)
-    return {name: MeanAveragePrecision(values) for name, values in per_class.items()}
-
-
-def mean_over_splits(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_over_splits(
+    summaries: Sequence[Mapping[str, Any]], values: Sequence[Values], classes: Sequence[str]
+) -> dict[str, Any]:
     """Return the mean of the headline numbers over the splits of a data set, as JHMDB-21 is reported.
+
+    A class that one of the splits leaves out is left out of the mean. The intervals are of the mean: each draw is the
+    mean of one draw of every split.
 
     Args:
         summaries: what `summarize` returned for each split.
+        values: what it was given.
+        classes: names of the classes.
 
     Returns:
-        The means of the headline numbers, of all classes and of each; None where a split has None. The sum of what was
-        evaluated; the protocol; and `splits`, the summaries themselves. Intervals are those of the splits.
+        As of `summarize`, with what was evaluated summed up, and `splits`, the summaries themselves.
     """
-    first = summaries[0]
-    names = list(next(iter(first["per_class"].values()), {}))
-    counts = [name for name in first if name.startswith("num_")]
+    num_columns = min(next(iter(of_split.values())).shape[1] for of_split in values)
+    means = {name: np.mean([of_split[name][:, :num_columns] for of_split in values], axis=0) for name in values[0]}
+    of_means = {name: np.mean([class_means(v[name][:, :num_columns]) for v in values], axis=0) for name in means}
     return {
-        **{name: _mean([summary[name] for summary in summaries]) for name in names},
-        "per_class": {
-            label: {name: _mean([summary["per_class"][label][name] for summary in summaries]) for name in names}
-            for label in first["per_class"]
-        },
-        "protocol": first["protocol"],
-        **{name: sum(summary[name] for summary in summaries) for name in counts},
+        **_describe_values(means, classes, of_means),
+        "protocol": summaries[0]["protocol"],
+        **{name: sum(s[name] for s in summaries) for name in summaries[0] if name.startswith("num_")},
         "splits": list(summaries),
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return sum(present) / len(present) if len(present) == len(values) else None
+def _describe_values(
+    values: Values, classes: Sequence[str], means: Mapping[str, Float64[np.ndarray, " B"]] | None = None
+) -> dict[str, Any]:
+    """Return the headline numbers and their intervals; `means` are those over the classes, if not plain ones."""
+    if means is None:
+        means = {name: class_means(of_name) for name, of_name in values.items()}
+    estimates = {name: estimate(mean) for name, mean in means.items()}
+    of_classes = {label: {name: estimate(v[k]) for name, v in values.items()} for k, label in enumerate(classes)}
+    described: dict[str, Any] = {name: of_name.value for name, of_name in estimates.items()}
+    described["per_class"] = {
+        label: {name: of_name.value for name, of_name in of_class.items()} for label, of_class in of_classes.items()
+    }
+    num_draws = next(iter(means.values())).shape[0] - 1
+    if num_draws:
+        described["intervals"] = {name: dataclasses.asdict(of_name) for name, of_name in estimates.items()}
+        described["per_class_intervals"] = {
+            label: {name: of_name.interval for name, of_name in of_class.items()}
+            for label, of_class in of_classes.items()
+        }
+        described["bootstrap"] = {"num_draws": num_draws, "confidence": CONFIDENCE}
+    return described

@@ -78,7 +78,7 @@ class Tables:
     Attributes:
         num_classes: number of classes of the data set.
         num_frames: (V,) length of each video.
-        sizes: (V, 2) height and width of each video in pixels.
+        sizes: (V, 2) height and width of each video in pixels; 0 where they are not known.
         truth: the annotated tubes.
         boxes: the detections on single frames.
         tubes: the detected tubes.

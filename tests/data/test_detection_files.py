@@ -199,9 +199,41 @@ def test_tubes_of_the_other_convention_are_refused(write_npz: Callable[..., Path
 
 
 def test_ground_truth_is_read_alone(write_npz: Callable[..., Path]) -> None:
-    truth, half_open = read_annotations(write_npz(only=("labels", "videos", "nframes", "hw", "gt_")))
-    assert [len(video.tubes) for video in truth.videos] == [0, 1]
-    assert not half_open
+    truth = read_annotations(write_npz(only=("labels", "videos", "nframes", "hw", "gt_")))
+    assert [len(video.tubes) for video in truth.annotations.videos] == [0, 1]
+    assert (truth.half_open, truth.sizes_known) == (False, True)
+
+
+def test_videos_without_hw_are_as_small_as_their_boxes_allow(write_npz: Callable[..., Path]) -> None:
+    boxes = np.array([[0, 1, 5.25, 3], [3, 2, 4, 8], [-5, -5, -2, -2]])
+    changes: dict[str, Any] = {"gt_video": [1, 0], "gt_class": [1, 1], "gt_start": [6, 1], "gt_offset": [0, 2, 3]}
+    file = read_detections(write_npz(hw=None, gt_boxes=boxes, **changes))
+    assert not file.sizes_known
+    assert [(video.height, video.width) for video in file.annotations.videos] == [(1, 1), (8, 6)]
+    assert [len(video.tubes) for video in file.annotations.videos] == [1, 1]
+    assert read_detections(write_npz()).sizes_known
+
+
+def test_sizes_of_other_ground_truth_are_kept(write_npz: Callable[..., Path]) -> None:
+    file = read_detections(write_npz(hw=None), annotations=elsewhere())
+    assert file.sizes_known
+    assert {(video.height, video.width) for video in file.annotations.videos} == {(240, 320)}
+
+
+def test_a_file_without_ground_truth_is_told_where_it_can_be_named(write_npz: Callable[..., Path]) -> None:
+    for changes in ({"only": ("labels", "videos", "det_")}, {"nframes": None}):
+        with pytest.raises(AnnotationError, match=r"'nframes'\] are missing; .* name the file .* --ground-truth"):
+            read_detections(write_npz(**changes))
+    with pytest.raises(AnnotationError, match=r"arrays \['det_score'\] are missing") as error:
+        read_detections(write_npz(det_score=None, nframes=None))
+    assert "--ground-truth" not in str(error.value)
+
+
+def test_bytes_and_whole_floats_are_read(write_npz: Callable[..., Path]) -> None:
+    path = write_npz(labels=[b"run", b"jump"], videos=[b"a", b"b"], det_frame=[8.0, 1.0, 2.0], det_video=[1.0, 0.0, 1])
+    file = read_detections(path)
+    assert file.annotations.classes == ("run", "jump")
+    assert file.detections["b"].frames.tolist() == [7, 1]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +253,12 @@ def test_ground_truth_is_read_alone(write_npz: Callable[..., Path]) -> None:
         ({"hw": np.ones((3, 2))}, r"hw has the shape \(3, 2\); expected \(2, 2\)"),
         ({"det_video": 1}, r"det_video has the shape \(\); expected \(any,\)"),
         ({"det_video": [0, 1]}, r"det_frame has the shape \(3,\); expected \(2,\)"),
-        ({"det_frame": [1.5, 2.0, 3.0]}, "det_frame is of dtype float64; expected integers"),
+        ({"det_frame": [1.5, 2.0, 3.0]}, r"det_frame, row 0: 1\.5 is not a whole number; 1 of 3 values"),
+        ({"det_video": ["b", "a", "b"]}, "det_video holds names, the first is 'b'; .* row of each in `videos`"),
+        ({"det_class": ["run"] * 3}, "det_class holds names, the first is 'run'; .* row of each in `labels`"),
+        ({"tube_video": ["a", "a"]}, "tube_video holds names"),
+        ({"gt_class": ["run"]}, "gt_class holds names, .* row of each in `labels`"),
+        ({"labels": [b"run", b"\xff"]}, "labels holds bytes that are not UTF-8"),
         ({"det_score": ["a", "b", "c"]}, "det_score is of dtype <U1; expected numbers"),
         ({"det_boxes": np.zeros((2, 4))}, r"det_boxes has the shape \(2, 4\); expected \(3, 4\)"),
         ({"det_boxes": np.zeros((3, 5))}, r"det_boxes has the shape \(3, 5\); expected \(3, 4\)"),

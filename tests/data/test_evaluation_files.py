@@ -53,6 +53,12 @@ def test_without_ground_truth_that_of_the_detections_is_used(write_npz: Callable
         read_evaluation(None, write_npz(), split="test")
 
 
+def test_sizes_are_known_if_the_ground_truth_knows_them(write_npz: Callable[..., Path]) -> None:
+    known, unknown = write_npz("known.npz"), write_npz("unknown.npz", hw=None)
+    pairs: list[tuple[Path | None, Path]] = [(None, known), (None, unknown), (known, unknown), (unknown, known)]
+    assert [read_evaluation(*pair).sizes_known for pair in pairs] == [True, False, True, False]
+
+
 def test_tubes_may_be_in_a_file_of_their_own_or_nowhere(write_npz: Callable[..., Path]) -> None:
     detections = write_npz("found.npz", only=("labels", "videos", "det_"))
     truth = write_npz("truth.npz", only=TRUTH)
@@ -87,7 +93,7 @@ def test_detections_of_one_evaluator_meet_the_ground_truth_of_another_by_name(sh
     assert file.num_videos_without_predictions == 710
     assert sum(map(len, file.detections.values())) == 135373
     assert not file.half_open
-    own, _ = read_ground_truth(shared / "oracles/oracle_medium.npz")
+    own = read_ground_truth(shared / "oracles/oracle_medium.npz").annotations
     tubes = {video.key: video.tubes for video in file.annotations.videos}
     for video in own.videos:
         for tube, other in zip(video.tubes, tubes[video.key], strict=True):

@@ -81,8 +81,9 @@ def test_the_kind_of_a_file_shows_in_its_content(tmp_path: Path, name: str, writ
     ],
 )
 def test_a_split_can_be_chosen(tmp_path: Path, write: Callable[[Path], Path], split: str, keys: list[str]) -> None:
-    annotations, _ = read_ground_truth(write(tmp_path / "GT"), split=split)
-    assert [video.key for video in annotations.videos] == keys
+    truth = read_ground_truth(write(tmp_path / "GT"), split=split)
+    assert [video.key for video in truth.annotations.videos] == keys
+    assert truth.sizes_known
 
 
 @pytest.mark.parametrize(
@@ -111,8 +112,11 @@ def test_an_npz_has_no_splits(write_npz: Callable[..., Path]) -> None:
     [
         (b"", "the file is empty; ground truth is this project's JSON"),
         (b" \n", "the file is empty"),
-        (b"Biking/v_Biking_g01_c01\n", "ground truth is this project's JSON .* as a pickle, .* not a whole pickle"),
-        (b"MATLAB 5.0 MAT-file", r"pyannot\.pkl .* JHMDB-GT\.pkl; as a pickle"),
+        (
+            b"Biking/v_Biking_g01_c01\n",
+            "not a whole pickle .*, or name another file: ground truth is this project's JSON",
+        ),
+        (b"MATLAB 5.0 MAT-file", r"MATLAB files are not read; .*pyannot\.pkl has the same annotations as finalAnnots"),
         (b"{broken", "not a JSON file"),
         (json.dumps([1]).encode(), 'expected an object with "format"'),
         (b"PK\x03\x04broken", "not an .npz file"),
@@ -126,8 +130,25 @@ def test_an_npz_has_no_splits(write_npz: Callable[..., Path]) -> None:
 )
 def test_what_is_no_ground_truth_is_refused_with_what_is(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "GT").write_bytes(content)
-    with pytest.raises(AnnotationError, match=rf"GT.*{message}"):
+    with pytest.raises(AnnotationError, match=rf"GT.*{message}") as error:
         read_ground_truth(tmp_path / "GT")
+    assert str(error.value).count(str(tmp_path)) == 1
+
+
+def test_a_folder_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=rf"^{tmp_path}: this is a folder; name the file in it: .*pyannot\.pkl"):
+        read_ground_truth(tmp_path)
+
+
+def test_ground_truth_of_an_npz_without_hw_has_no_known_sizes(write_npz: Callable[..., Path]) -> None:
+    assert read_ground_truth(write_npz()).sizes_known
+    assert not read_ground_truth(write_npz(hw=None)).sizes_known
+
+
+def test_an_npz_that_lacks_ground_truth_is_not_sent_to_itself(write_npz: Callable[..., Path]) -> None:
+    with pytest.raises(AnnotationError, match=r"arrays \['nframes'\] are missing; .*; write them too") as error:
+        read_ground_truth(write_npz(nframes=None))
+    assert "--ground-truth" not in str(error.value)
 
 
 def test_a_missing_file_and_a_missing_test_list_are_named(tmp_path: Path) -> None:

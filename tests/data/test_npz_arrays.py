@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,51 @@ def test_arrays_come_in_the_type_of_their_meaning(tmp_path: Path) -> None:
     assert arrays.boxes("boxes").tolist() == [[0, 0, 1, np.inf]]
     assert arrays.names("none") == ()
     assert arrays.integers("none", (0,)).dtype == np.int64
+
+
+def test_whole_floats_are_integers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", few=np.array([-1, 2], np.float16), many=np.array([[2.0**62, 0.0]]))
+    arrays = NpzArrays(tmp_path / "a.npz", ["few", "many"])
+    for name, shape, values in (("few", (2,), [-1, 2]), ("many", (1, 2), [[2**62, 0]])):
+        assert arrays.integers(name, shape).dtype == np.int64
+        assert arrays.integers(name, shape).tolist() == values
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, -np.inf, 2.0**63])
+def test_other_floats_are_no_integers(tmp_path: Path, value: float) -> None:
+    np.savez(tmp_path / "a.npz", values=[[1, 1], [1, value]])
+    with pytest.raises(
+        AnnotationError, match=rf"a\.npz: values, row 1: {re.escape(str(value))} is not a whole number; 1 of 4 values"
+    ):
+        NpzArrays(tmp_path / "a.npz", ["values"]).integers("values", (None, 2))
+
+
+def test_bytes_are_utf_8_texts(tmp_path: Path) -> None:
+    names = ["a", "Jürgen"]
+    encoded = [name.encode() for name in names]
+    np.savez(tmp_path / "a.npz", names=encoded, text=b"one", none=np.zeros(0, "S1"), bad=[b"a", b"J\xfcrgen"])
+    arrays = NpzArrays(tmp_path / "a.npz", ["names", "text", "none", "bad"])
+    assert arrays.names("names") == tuple(names)
+    assert arrays.text("text") == "one"
+    assert arrays.names("none") == ()
+    with pytest.raises(AnnotationError, match=r"a\.npz: bad holds bytes that are not UTF-8, such as b'J.*dtype=str"):
+        arrays.names("bad")
+
+
+@pytest.mark.parametrize("names", [["a", "b"], [b"a", b"b"]])
+def test_names_are_not_rows(tmp_path: Path, names: list[str] | list[bytes]) -> None:
+    np.savez(tmp_path / "a.npz", det_video=names, rows=[1, 0])
+    arrays = NpzArrays(tmp_path / "a.npz", ["det_video", "rows"])
+    assert arrays.rows("rows", None, "videos").tolist() == [1, 0]
+    with pytest.raises(
+        AnnotationError, match=r"det_video holds names, the first is b?'a'; expected the row of each in `videos`"
+    ):
+        arrays.rows("det_video", None, "videos")
+
+
+def test_a_folder_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r": this is a folder; name the \.npz file in it"):
+        NpzArrays(tmp_path, [])
 
 
 def test_only_what_is_asked_for_is_loaded(tmp_path: Path) -> None:

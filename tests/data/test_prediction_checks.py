@@ -31,10 +31,16 @@ INVERTED_BOXES[2, :2] = 100
 # what is changed, the array that is named, its row, what is said of it, how many rows are such
 INVALID_DETECTIONS: list[tuple[dict[str, Any], str, int, str, str]] = [
     ({"det_score": [0.5, np.nan, -np.inf]}, "det_score", 1, "score not finite: score nan", "2 of 3"),
-    ({"det_boxes": NAN_BOXES}, "det_boxes", 1, r"box not finite: box \[1.0, 0.0, nan, 4.0\]", "2 of 3"),
+    (
+        {"det_boxes": NAN_BOXES},
+        "det_boxes",
+        1,
+        r"box not finite: box \[1.0, 0.0, nan, 4.0\]; coordinates are finite, and within float32",
+        "2 of 3",
+    ),
     ({"det_boxes": np.full((3, 4), 1e39)}, "det_boxes", 0, "box not finite", "3 of 3"),
-    ({"det_boxes": INVERTED_BOXES}, "det_boxes", 2, r"box inverted: box \[100.*is it xywh", "1 of 3"),
-    ({"det_boxes": FLAT_BOXES}, "det_boxes", 2, "box without area: box", "1 of 3"),
+    ({"det_boxes": INVERTED_BOXES}, "det_boxes", 2, r"box inverted: box \[100.*is it x, y, width, height", "1 of 3"),
+    ({"det_boxes": FLAT_BOXES}, "det_boxes", 2, "box without area: box.*is it padding", "1 of 3"),
     ({"det_frame": [8, 1, 0]}, "det_frame", 2, "frame 0, but 'b' has the frames 1 to 8", "1 of 3"),
     ({"det_frame": [9, 11, 8]}, "det_frame", 0, "frame 9, but 'b' has the frames 1 to 8", "2 of 3"),
     ({"det_video": [0, 2, -1]}, "det_video", 1, "unknown video: 2 is not a row of `videos`, which has 2", "2 of 3"),
@@ -114,6 +120,41 @@ def test_invalid_ground_truth_is_always_refused(
     with pytest.raises(AnnotationError, match=rf"bad\.npz: {array}, row {row}: .*{text}.*; {count} rows") as error:
         read_detections(path, drop_invalid=drop_invalid)
     assert "--drop-invalid" not in str(error.value)
+
+
+@pytest.mark.parametrize("array", ["det_boxes", "tube_boxes", "gt_boxes"])
+@pytest.mark.parametrize("hw", [[240, 320], [9, 1], None])
+@pytest.mark.parametrize("drop_invalid", [False, True])
+def test_normalised_boxes_are_always_refused(
+    write_npz: Callable[..., Path], array: str, hw: list[int] | None, drop_invalid: bool
+) -> None:
+    boxes = np.array([[0, 0, 1, 0.5], [-0.5, 0, 1.5, 1], [0.25, 0.5, 0.75, 1.25]])
+    truth = {"gt_boxes": BOXES * 4}  # so that the videos are seen to be large also without `hw`
+    path = write_npz(**truth | {"hw": hw, array: boxes})
+    with pytest.raises(
+        AnnotationError, match=rf"bad\.npz: {array} lies within -0\.5 to 1\.5, .* multiply x1 and x2 by the width"
+    ):
+        read_detections(path, drop_invalid=drop_invalid)
+
+
+def test_normalised_boxes_are_refused_though_others_are_dropped(write_npz: Callable[..., Path]) -> None:
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 9, np.nan], [9, 9, 9, 9]])
+    for prefix in ("det", "tube"):
+        path = write_npz(**{f"{prefix}_boxes": boxes}, tube_offset=[0, 1, 3])
+        with pytest.raises(AnnotationError, match=f"{prefix}_boxes lies within 0 to 1,"):
+            read_detections(path, drop_invalid=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"det_boxes": np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1.75]])},
+        {"det_boxes": np.array([[0, 0, 1, 1], [0, 0, 1, 1], [-0.75, 0, 1, 1]])},
+        {"det_boxes": np.tile([0, 0, 1, 1], (3, 1)), "hw": [8, 8]},
+    ],
+)
+def test_boxes_of_a_pixel_are_not_taken_for_normalised(write_npz: Callable[..., Path], changes: dict[str, Any]) -> None:
+    assert len(read_detections(write_npz(**changes)).detections["b"]) == 2
 
 
 def test_a_prediction_with_several_faults_counts_once(write_npz: Callable[..., Path]) -> None:

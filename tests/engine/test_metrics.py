@@ -213,7 +213,7 @@ def test_clips_are_merged_linked_evaluated_and_written(tmp_path):
 
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert {name: written[name] for name in expected} == json.loads(json.dumps(expected))
-    assert written["config"] == "c.py"
+    assert written["origin"]["config"] == "c.py"
     assert returned == {name: expected[name] for name in returned}
     assert {"frame_mAP@0.5", "video_mAP@0.5"} <= set(returned)
     dumped = read_detections(tmp_path / "dump.npz")

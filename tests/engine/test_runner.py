@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from stal.engine.runner import _fit_schedule, _refuse_static_graph, build_linker, find_protocol
+from stal.engine.runner import _fit_schedule, _refuse_static_graph, build_linker, build_protocol
 from stal.errors import ConfigError
 from stal.linking.candidates import Candidates
 from stal.linking.linker import LINKERS, Linker
@@ -31,13 +31,13 @@ def test_a_static_graph_is_refused_with_a_penalty():
 
 def test_the_default_linker_and_protocol_need_no_settings():
     assert build_linker(Config({})) == LINKERS["default"]
-    assert find_protocol(Config({})) == PROTOCOLS["voc"]
+    assert build_protocol(Config({})) == PROTOCOLS["voc"]
 
 
 def test_linker_and_protocol_go_by_name():
     config = Config({"linking": "act", "protocol": "act"})
     assert build_linker(config) == LINKERS["act"]
-    assert find_protocol(config) == PROTOCOLS["act"]
+    assert build_protocol(config) == PROTOCOLS["act"]
 
 
 STEPS = {
@@ -68,4 +68,4 @@ def test_an_unknown_linking_is_an_error(linking, message):
 @pytest.mark.parametrize("protocol", ["voc07", {"name": "voc"}])
 def test_an_unknown_protocol_is_an_error_that_lists_those_that_there_are(protocol):
     with pytest.raises(ConfigError, match=r"protocol .* is not known; known are voc, act, multisports"):
-        find_protocol(Config({"protocol": protocol}))
+        build_protocol(Config({"protocol": protocol}))

@@ -61,7 +61,7 @@ def test_differences_are_printed_and_written(tmp_path, capsys) -> None:
     metric = comparison.metrics["frame_mAP@0.5"]
     assert metric.a < metric.b == 100
     printed = capsys.readouterr().out
-    assert f"A: {a}\n" in printed
+    assert f"detections:   {a}\n" in printed
     assert "6 videos, protocol voc" in printed
     assert "50 draws" in printed
     assert f"{metric.difference:+.2f}" in printed
@@ -73,11 +73,34 @@ def test_differences_are_printed_and_written(tmp_path, capsys) -> None:
     assert (written["protocol"]["name"], written["num_draws"], written["seed"]) == ("voc", 50, 3)
 
 
-def test_a_file_without_tubes_is_linked(tmp_path, capsys) -> None:
-    a, b = dump(tmp_path / "a.npz", 0.5, tubes=False), dump(tmp_path / "b.npz", 0.5)
+def test_files_without_tubes_are_linked(tmp_path, capsys) -> None:
+    a, b = (dump(tmp_path / f"{name}.npz", 0.5, tubes=False) for name in "ab")
     metric = compare_files(a, b, num_draws=10).metrics["video_mAP@0.5"]
     assert metric.difference == 0
-    assert f"A: {a}, tubes linked here\nB: {b}\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("linked here by Linker(") == 2
+
+
+def test_given_tubes_are_not_compared_with_linked_ones(tmp_path) -> None:
+    a, b = dump(tmp_path / "a.npz", 0.5, tubes=False), dump(tmp_path / "b.npz", 0.5)
+    with pytest.raises(ConfigError, match=r"a\.npz has no tubes, .* --link, or give the tubes of both"):
+        compare_files(a, b, num_draws=10)
+    assert compare_files(a, b, link="online", num_draws=10).metrics["video_mAP@0.5"].difference == 0
+    assert compare_files(a, b, protocol="tuber", num_draws=10).metrics["frame_mAP@0.5"].difference == 0
+
+
+def test_tubes_may_be_in_files_of_their_own(tmp_path) -> None:
+    a, b = dump(tmp_path / "a.npz", 0.5, tubes=False), dump(tmp_path / "b.npz", 0.5)
+    assert compare_files(a, b, tubes=[b, b], num_draws=10).metrics["video_mAP@0.5"].difference == 0
+    with pytest.raises(ConfigError, match="1 files of tubes"):
+        compare_files(a, b, tubes=[b])
+
+
+def test_where_nothing_can_be_written_is_said_first(tmp_path) -> None:
+    a = dump(tmp_path / "a.npz", 0.5)
+    with pytest.raises(ConfigError, match="is a folder"):
+        compare_files(a, a, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"a\.npz is a file"):
+        compare_files(a, a, out=a / "comparison.json")
 
 
 def test_a_chosen_linker_makes_the_tubes_of_both(tmp_path) -> None:
@@ -145,4 +168,4 @@ def test_invalid_predictions_are_an_error_or_dropped_and_counted(tmp_path, capsy
     with pytest.raises(AnnotationError, match=r"b.npz.*det_score"):
         compare_files(a, b, num_draws=10)
     compare_files(a, b, drop_invalid=True, num_draws=10)
-    assert f"B: {b}, dropped 1: " in capsys.readouterr().out
+    assert "dropped 1: det_score" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 
 from stal.data.detection_files import write_detections
 from stal.data.tubes_json import write_tubes_json
-from stal.errors import ConfigError
+from stal.errors import ConfigError, ShapeError
 from stal.evaluation.evaluate import evaluate_files
 from stal.linking.linker import LINKERS
 from stal.metrics.protocol import PROTOCOLS
@@ -144,3 +144,59 @@ def test_settings_that_cannot_work_are_refused(dump: Path, settings: dict[str, s
 def test_no_file_at_all_is_refused() -> None:
     with pytest.raises(ConfigError, match="name at least one"):
         evaluate_files([])
+
+
+def test_frame_map_at_any_threshold(dump: Path) -> None:
+    metrics = evaluate_files(dump, frame_thresholds=[0.5, 0.9, 0.95], num_draws=0)
+    assert list(metrics)[:3] == ["frame_mAP@0.5", "frame_mAP@0.9", "frame_mAP@0.95"]
+    # actors are found 2 and 3 pixels aside: (38 x 78) / (2 x 3200 - 38 x 78) = 0.86
+    assert (metrics["frame_mAP@0.5"], metrics["frame_mAP@0.9"]) == (pytest.approx(75), 0)
+    with pytest.raises(ConfigError, match="IoU threshold 50"):
+        evaluate_files(dump, frame_thresholds=[50.0])
+
+
+def test_the_mean_over_splits_has_intervals(dump: Path, untubed: Path) -> None:
+    both = evaluate_files([dump, untubed], num_draws=50)
+    low, high = both["intervals"]["video_mAP@0.5"]["interval"]
+    assert low < both["video_mAP@0.5"] == both["intervals"]["video_mAP@0.5"]["value"] < high
+    widest = max(np.ptp(split["intervals"]["video_mAP@0.5"]["interval"]) for split in both["splits"])
+    assert high - low <= widest  # the mean of two varies less
+
+
+def test_every_class_has_an_interval(dump: Path) -> None:
+    metrics = evaluate_files(dump, num_draws=50)
+    assert metrics["per_class_intervals"]["swim"]["frame_mAP@0.5"] is None
+    low, high = metrics["per_class_intervals"]["jump"]["frame_mAP@0.5"]
+    assert low < metrics["per_class"]["jump"]["frame_mAP@0.5"] < high
+
+
+@pytest.mark.parametrize("name", ["out", "plots"])
+def test_where_nothing_can_be_written_is_said_before_anything_is_read(dump: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"dump\.npz is a file"):
+        evaluate_files("missing.npz", **{name: dump / "below"})
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        evaluate_files("missing.npz", out=tmp_path)
+
+
+def test_scores_that_are_no_probabilities_are_not_linked(untubed: Path, dump: Path, tmp_path: Path) -> None:
+    with np.load(untubed) as arrays:
+        logits = {**arrays, "det_score": np.log(arrays["det_score"])}
+    np.savez(tmp_path / "logits.npz", **logits)
+    with pytest.raises(ShapeError, match=r"video a: 40 of 40 detections have scores outside 0 to 1, such as -0\.1"):
+        evaluate_files(tmp_path / "logits.npz", num_draws=0)
+    with_tubes = evaluate_files(tmp_path / "logits.npz", tubes=dump, num_draws=0)
+    assert with_tubes["frame_mAP@0.5"] == pytest.approx(75)
+
+
+def test_without_sizes_the_protocol_that_scales_boxes_is_left_out(dump: Path, tmp_path: Path) -> None:
+    with np.load(dump) as arrays:
+        np.savez(tmp_path / "sizeless.npz", **{name: arrays[name] for name in arrays.files if name != "hw"})
+    by_protocol = evaluate_files(tmp_path / "sizeless.npz", protocol="all", num_draws=0)["protocols"]
+    assert set(PROTOCOLS) - set(by_protocol) == {"retina3d"}
+    with_sizes = evaluate_files(dump, protocol="all", num_draws=0)["protocols"]
+    assert all(by_protocol[name]["video_mAP@0.5"] == with_sizes[name]["video_mAP@0.5"] for name in by_protocol)
+    with pytest.raises(ConfigError, match="size of the videos is not known"):
+        evaluate_files(tmp_path / "sizeless.npz", protocol="retina3d")

@@ -45,11 +45,18 @@ def test_what_was_dropped_or_is_missing_is_said(capsys: pytest.CaptureFixture[st
         "split": "test",
         "detections": "d.npz",
         "tubes": None,
+        "linked_by": "Linker()",
         "half_open": False,
         "dropped": {"det_score: not finite": 1234},
         "num_videos_without_predictions": 2,
     }
     print_origin(origin)
     printed = capsys.readouterr().out
-    for text in ("gt.json, split test", "linked here", "frames count from 1", "dropped 1,234", "2 annotated videos"):
+    for text in (
+        "gt.json, split test",
+        "linked here by Linker()",
+        "frames count from 1",
+        "dropped 1,234",
+        "2 annotated videos",
+    ):
         assert text in printed

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from stal.errors import AnnotationError
-from stal.metrics.bootstrap import draw_videos, mean_over_classes, resampled_values
+from stal.metrics.class_mean import class_means
 from stal.metrics.comparison import compare
+from stal.metrics.headlines import headline_values
 from stal.metrics.protocol import PROTOCOLS, VOC
+from stal.metrics.resampling import draw_videos
 from stal.metrics.summary import evaluate
 from stal.metrics.tables import Tables, make_tables
 from stal.structures import Annotations, Detections, Tube, Video
@@ -87,12 +89,12 @@ def test_numbers_are_those_of_the_evaluation_and_of_the_draws() -> None:
     assert comparison.protocol == VOC.describe()
     metrics = [evaluate(annotations, *detected(annotations, *jitter)) for jitter in ((1.5, 0), (1.4, 1))]
     counts = draw_videos(12, 200, 4)
-    draws = [resampled_values(tables, VOC, counts) for tables in (a, b)]
+    draws = [headline_values(tables, VOC, counts) for tables in (a, b)]
     for name, metric in comparison.metrics.items():
         assert metric.a == pytest.approx(metrics[0][name], abs=1e-12)
         assert metric.b == pytest.approx(metrics[1][name], abs=1e-12)
         assert metric.difference == pytest.approx(metric.b - metric.a, abs=1e-12)
-        apart = 100 * (mean_over_classes(draws[1][name]) - mean_over_classes(draws[0][name]))[1:]
+        apart = 100 * (class_means(draws[1][name]) - class_means(draws[0][name]))[1:]
         np.testing.assert_allclose(metric.interval, np.quantile(apart, [0.025, 0.975]), rtol=0, atol=1e-10)
         rarer = min(sum(apart <= 0), sum(apart >= 0))
         assert metric.p == pytest.approx(min(1, 2 * (rarer + 1) / 201))

@@ -1,9 +1,11 @@
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
-from stal.metrics.protocol import PROTOCOLS, VOC, Protocol
+from stal.errors import ConfigError
+from stal.metrics.protocol import PROTOCOLS, VOC, FrameRules, Protocol, find_protocol
 
 
 def test_every_protocol_is_listed_under_its_name() -> None:
@@ -70,3 +72,36 @@ def test_protocols_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         VOC.frame.pixels = "inclusive"  # type: ignore[misc]
     assert isinstance(VOC, Protocol)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"area": "envelop"}, "area='envelop' is no rule; choose one of 'envelope', 'trapezoid'"),
+        ({"matching": "best"}, "matching='best' is no rule"),
+        ({"detections_on": "some"}, "detections_on='some' is no rule; choose one of 'all', 'annotated'"),
+    ],
+)
+def test_a_misspelt_rule_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace_unchecked(VOC.frame, settings)
+
+
+def replace_unchecked(rules: FrameRules, settings: dict[str, Any]) -> FrameRules:
+    """Make rules as a user does, whose types nobody checks."""
+    wrong = object.__new__(FrameRules)
+    for field in dataclasses.fields(rules):
+        object.__setattr__(wrong, field.name, settings.get(field.name, getattr(rules, field.name)))
+    wrong.__post_init__()
+    return wrong
+
+
+def test_whole_numbers_and_fractions_of_one_value_are_one_rule() -> None:
+    rules = replace_unchecked(VOC.frame, {"min_truth_area": 10})
+    assert isinstance(rules.min_truth_area, float)
+
+
+def test_an_unknown_preset_is_an_error_that_lists_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match="protocol 'vox' is not known; known are voc, act"):
+        find_protocol("vox")
+    assert find_protocol("act") is PROTOCOLS["act"]
