@@ -31,9 +31,12 @@ def draw_diagnosis(
     """
     about = _about(summary)
     per_class = {label: {name: values[name] for name in PLOTTED} for label, values in summary["per_class"].items()}
-    save_figure(plot_per_class(per_class, title=f"Average precision\n{about}"), folder / "per_class.png")
+    intervals = summary.get("per_class_intervals")
+    figure = plot_per_class(per_class, intervals=intervals, title=f"Average precision\n{about}")
+    save_figure(figure, folder / "per_class.png")
     for kind, diagnosis in diagnoses.items():
-        for name, figure in _figures(diagnosis, classes, kind, about):
+        area = summary["protocol"]["frame" if kind == "frames" else "video"]["area"]
+        for name, figure in _figures(diagnosis, classes, kind, about, envelope=area != "trapezoid"):
             save_figure(figure, folder / f"{kind}_{name}.png")
 
 
@@ -45,7 +48,9 @@ def draw_protocols(by_protocol: Mapping[str, Mapping[str, Any]], folder: Path) -
     save_figure(plot_protocols(rows, title=title), folder / "protocols.png")
 
 
-def _figures(diagnosis: Diagnosis, classes: Sequence[str], kind: str, about: str) -> Iterator[tuple[str, Figure]]:
+def _figures(
+    diagnosis: Diagnosis, classes: Sequence[str], kind: str, about: str, *, envelope: bool
+) -> Iterator[tuple[str, Figure]]:
     """Yield the plots of the diagnosis of `frames` or `tubes`, by their name."""
     about = f"{kind} at IoU {diagnosis.iou_threshold}; {about}"
     areas, bins = diagnosis.error_areas, diagnosis.calibration
@@ -54,7 +59,8 @@ def _figures(diagnosis: Diagnosis, classes: Sequence[str], kind: str, about: str
     parts = {TRUE_POSITIVES: 100 * areas.average_precision}
     parts |= {name: 100 * values for name, values in areas.errors.items()}
     gains = {name: 100 * value for name, value in diagnosis.fix_gains.mean.items()}
-    yield "precision_recall", plot_precision_recall(curves, precisions, title=f"Precision and recall\n{about}")
+    title = f"Precision and recall\n{about}"
+    yield "precision_recall", plot_precision_recall(curves, precisions, envelope=envelope, title=title)
     yield "error_budget", plot_error_budget(parts, classes, title=f"Error budget\n{about}")
     yield "fix_gains", plot_fix_gains(gains, title=f"What fixing an error would bring\n{about}")
     yield "confusion", plot_confusion(diagnosis.confusion, classes, title=f"Confusion of actions\n{about}")

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from stal.errors import ConfigError
 from stal.metrics.protocol import FrameRules, Rules, VideoRules
-from stal.metrics.tables import Tables, TubeTable
+from stal.metrics.tables import BoxTable, Tables, TubeTable
 from stal.metrics.tube_overlap import overlap_of_pairs
 from stal.ops.boxes import paired_iou
 from stal.ops.pairs import equal_pairs, survivors
 
 ONE_PIXEL = np.array([0, 0, 1, 1])
+_BOXES_AT_ONCE = 2**17  # detections that are compared in one pass; more need more memory and are slower
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,28 +88,12 @@ def frame_overlaps(tables: Tables, rules: FrameRules, *, within_classes: bool = 
         within_classes: leave out pairs of different classes, which no match needs.
     """
     found, truth = tables.boxes, tables.truth.as_boxes()
-    num_places = int(tables.num_frames.sum())
-    found_places = tables.first_places[found.videos] + found.frames
-    truth_places = tables.first_places[truth.videos] + truth.frames
-
-    rows, truth_rows = np.arange(len(found)), np.arange(len(truth))
-    counted = np.ones(num_places, bool)
-    if rules.detections_on == "annotated":
-        counted = np.bincount(truth_places, minlength=num_places) > 0
-    if rules.min_truth_area:
-        width, height = (truth.boxes[:, 2:] - truth.boxes[:, :2]).astype(np.float64).T
-        counted[truth_places[width * height < rules.min_truth_area]] = False
-    rows = rows[counted[found_places]]
-    if rules.truth_on == "detected":
-        detected = np.bincount(found_places[rows], minlength=num_places) > 0
-        truth_rows = truth_rows[detected[truth_places]]
-
-    i, j = equal_pairs(found_places[rows], truth_places[truth_rows], num_places)
-    if within_classes:
-        same = found.labels[rows[i]] == truth.labels[truth_rows[j]]
-        i, j = i[same], j[same]
-    a = _measured(found.boxes, found.videos, tables, rules)[rows[i]]
-    b = _measured(truth.boxes, truth.videos, tables, rules)[truth_rows[j]]
+    parts = [_overlaps_in(block, tables, found, truth, rules, within_classes) for block in _blocks(found, tables)]
+    num_rows = np.cumsum([0, *(len(rows) for rows, *_ in parts)])
+    num_truth_rows = np.cumsum([0, *(len(truth_rows) for _, truth_rows, *_ in parts)])
+    none = np.zeros(0, np.int64)
+    rows = np.concatenate([none, *(rows for rows, *_ in parts)])
+    truth_rows = np.concatenate([none, *(truth_rows for _, truth_rows, *_ in parts)])
     return OverlapTable(
         rows=rows,
         videos=found.videos[rows],
@@ -116,10 +102,59 @@ def frame_overlaps(tables: Tables, rules: FrameRules, *, within_classes: bool = 
         truth_rows=truth_rows,
         truth_videos=truth.videos[truth_rows],
         truth_labels=truth.labels[truth_rows],
-        pair_detection=i,
-        pair_truth=j,
-        pair_iou=paired_iou(a, b),
+        pair_detection=np.concatenate([none, *(i + n for (_, _, i, _, _), n in zip(parts, num_rows, strict=False))]),
+        pair_truth=np.concatenate([none, *(j + n for (*_, j, _), n in zip(parts, num_truth_rows, strict=False))]),
+        pair_iou=np.concatenate([np.zeros(0), *(iou for *_, iou in parts)]),
     )
+
+
+def _blocks(found: BoxTable, tables: Tables) -> list[tuple[int, int]]:
+    """Return runs [start, stop) of videos with so few detections that what is computed for them stays in the cache."""
+    num_videos = len(tables.num_frames)
+    num_found = np.searchsorted(found.videos, np.arange(num_videos), side="right")
+    starts = np.flatnonzero(np.diff(num_found // _BOXES_AT_ONCE, prepend=-1))
+    return list(pairwise([*starts.tolist(), num_videos]))
+
+
+def _overlaps_in(
+    block: tuple[int, int],
+    tables: Tables,
+    found: BoxTable,
+    truth: BoxTable,
+    rules: FrameRules,
+    within_classes: bool,
+) -> tuple[
+    Int64[np.ndarray, " D"],
+    Int64[np.ndarray, " G"],
+    Int64[np.ndarray, " P"],
+    Int64[np.ndarray, " P"],
+    Float64[np.ndarray, " P"],
+]:
+    """Return the rows that count in a run of videos, and of each pair the places in these rows, and its overlap."""
+    rows, truth_rows = (np.arange(*np.searchsorted(table.videos, block)) for table in (found, truth))
+    num_places = int(tables.num_frames[slice(*block)].sum())
+    first_places = tables.first_places - tables.first_places[block[0]]
+    places = first_places[found.videos[rows]] + found.frames[rows]
+    truth_places = first_places[truth.videos[truth_rows]] + truth.frames[truth_rows]
+
+    counted = np.ones(num_places, bool)
+    if rules.detections_on == "annotated":
+        counted = np.bincount(truth_places, minlength=num_places) > 0
+    if rules.min_truth_area:
+        width, height = (truth.boxes[truth_rows, 2:] - truth.boxes[truth_rows, :2]).astype(np.float64).T
+        counted[truth_places[width * height < rules.min_truth_area]] = False
+    rows, places = rows[counted[places]], places[counted[places]]
+    if rules.truth_on == "detected":
+        detected = np.bincount(places, minlength=num_places)[truth_places] > 0
+        truth_rows, truth_places = truth_rows[detected], truth_places[detected]
+
+    i, j = equal_pairs(places, truth_places, num_places)
+    if within_classes:
+        same = found.labels[rows[i]] == truth.labels[truth_rows[j]]
+        i, j = i[same], j[same]
+    a = _measured(found.boxes[rows], found.videos[rows], tables, rules)[i]
+    b = _measured(truth.boxes[truth_rows], truth.videos[truth_rows], tables, rules)[j]
+    return rows, truth_rows, i, j, paired_iou(a, b)
 
 
 def tube_overlaps(tables: Tables, rules: VideoRules, *, within_classes: bool = False) -> OverlapTable:

@@ -42,15 +42,18 @@ def plot_precision_recall(
     curves: Mapping[str, tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, " P"]]],
     aps: Mapping[str, float | None],
     *,
+    envelope: bool = True,
     title: str,
 ) -> Figure:
-    """Plot precision over recall of every class: the curve pale, and its envelope, under which VOC's AP is the area.
+    """Plot precision over recall of every class, and bold what the AP is the area under.
 
     Of more than 12 classes, only the three best and the three worst are named.
 
     Args:
         curves: by class, recall and precision in [0, 1] after each detection, surest first.
         aps: by class, its average precision.
+        envelope: the AP is the area under the envelope, which is bold, and the precision itself is pale; if False, the
+            AP is the area under the precision itself, from recall 0 and precision 1 on.
         title: title and subtitle.
 
     Raises:
@@ -72,18 +75,21 @@ def plot_precision_recall(
     axes.set(xlim=(0, 1.005), ylim=(0, 1.01))
     axes.set_xlabel("recall", fontsize=TEXT_POINTS)
     axes.set_ylabel("precision", fontsize=TEXT_POINTS)
+    draw = _draw_envelope if envelope else _draw_precision
     for k in others:
-        _draw_envelope(axes, *curves[names[k]], color=GREY, linewidth=0.4, alpha=0.6)
+        draw(axes, *curves[names[k]], color=GREY, linewidth=0.4, alpha=0.6)
     for number, k in enumerate(named):
         colour, style = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else (0, (3, 1))
         label = f"{values[k]:.1f}  {shorten([names[k]])[0]}"
-        axes.plot(*curves[names[k]], color=colour, linewidth=0.4, alpha=0.5)
-        _draw_envelope(axes, *curves[names[k]], color=colour, linewidth=1.0, linestyle=style, label=label)
+        if envelope:
+            axes.plot(*curves[names[k]], color=colour, linewidth=0.4, alpha=0.5)
+        draw(axes, *curves[names[k]], color=colour, linewidth=1.0, linestyle=style, label=label)
     if others:
         axes.plot([], [], color=GREY, linewidth=0.4, label=f"{len(others)} other classes")
     if num_absent:
         axes.plot([], [], " ", label=f"{NO_GROUND_TRUTH}: {num_absent} of {len(names)}")
-    add_legend(figure, axes, num_columns=num_columns, title=f"AP in percent, mean {class_mean(values):.1f}")
+    mean = "" if num_absent == len(names) else f", mean {class_mean(values):.1f}"
+    add_legend(figure, axes, num_columns=num_columns, title=f"AP in percent{mean}")
     return figure
 
 
@@ -94,6 +100,13 @@ def _draw_envelope(
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     first = envelope[:1]
     axes.plot(np.append(0 * first, recall), np.append(first, envelope), drawstyle="steps-pre", **look)
+
+
+def _draw_precision(
+    axes: Axes, recall: Float64[np.ndarray, " P"], precision: Float64[np.ndarray, " P"], **look: Any
+) -> None:
+    """Draw the precision after each detection, from recall 0 and precision 1 on."""
+    axes.plot(np.append(0.0, recall), np.append(1.0, precision), **look)
 
 
 def plot_per_class(

@@ -1,6 +1,6 @@
 """frame-mAP and video-mAP against plain loops in exact fractions, under any rules, on small worlds of ties and gaps."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stal.metrics import overlaps
 from stal.metrics.frame_map import frame_map
+from stal.metrics.overlaps import frame_overlaps
 from stal.metrics.protocol import VOC, FrameRules, Rules, VideoRules
+from stal.metrics.tables import make_tables
 from stal.metrics.video_map import video_map
 from stal.structures import Detections, Tube, Video
 
@@ -271,3 +274,29 @@ def test_maps_do_not_depend_on_the_order_of_predictions_without_ties(
 def test_reference_measures_the_tubes_of_the_table() -> None:
     box = (0, 0, 2, 2)
     assert plain_tube_iou({0: box, 1: box}, {1: box, 2: box}, VideoRules()) == pytest.approx(1 / 3)
+
+
+def test_videos_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    specs = [
+        [
+            (int(t), 0, (0.0, 0.0, 2.0, 2.0 + t), float(s))
+            for t, s in zip(random.integers(0, 6, 5), random.random(5), strict=True)
+        ]
+        for _ in range(6)
+    ]
+    world = [
+        ([(0, {t: (0.0, 0.0, 2.0, 3.0) for t in range(4)}, 0.5)], [], boxes if n != 2 else [])
+        for n, boxes in enumerate(specs)
+    ]
+    videos, detections, _ = build(world)
+    rules = FrameRules(detections_on="annotated", truth_on="detected")
+    tables = make_tables(videos, NUM_CLASSES, detections=detections)
+    at_once = frame_overlaps(tables, rules)
+    assert len(at_once.pair_iou) > 10
+    for size in (1, 7, 12):
+        monkeypatch.setattr(overlaps, "_BOXES_AT_ONCE", size)
+        in_blocks = frame_overlaps(tables, rules)
+        for field in fields(at_once):
+            if field.name != "pair_spatial_iou":
+                np.testing.assert_array_equal(getattr(in_blocks, field.name), getattr(at_once, field.name))

@@ -137,6 +137,22 @@ def test_the_area_under_a_bold_curve_is_the_average_precision(hits):
     assert (np.diff(recall) * precision[1:]).sum() == pytest.approx(class_average_precision(ranked, FrameRules()))
 
 
+@pytest.mark.parametrize("hits", [[1], [0, 1], [1, 0, 1, 1, 0], []])
+def test_without_envelope_the_bold_area_is_that_of_trapezoids(hits):
+    num_truth = 4
+    figure = plot_precision_recall({"a": curve(hits, num_truth)}, {"a": 0.0}, envelope=False, title=TITLE)
+    (line,) = figure.axes[0].lines
+    recall, precision = line.get_xydata().T
+    ranked = RankedHits(np.arange(len(hits)), np.array(hits, bool), num_truth)
+    expected = class_average_precision(ranked, FrameRules(area="trapezoid"))
+    assert np.trapezoid(precision, recall) == pytest.approx(expected)
+
+
+def test_without_ground_truth_there_is_no_mean():
+    figure = plot_precision_recall({"a": curve([], 1)}, {"a": None}, title=TITLE)
+    assert figure.legends[0].get_title().get_text() == "AP in percent"
+
+
 def test_up_to_twelve_curves_are_told_apart_and_listed_from_the_best():
     aps = {f"c{k}": float(k) for k in range(12)}
     axes = plot_precision_recall({name: curve([1, 0], 2) for name in aps}, aps, title=TITLE).axes[0]
