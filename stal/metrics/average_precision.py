@@ -104,14 +104,12 @@ def ranked_hits(table: OverlapTable, matched: Int64[np.ndarray, " D"], num_class
         matched: what `match` returned.
         num_classes: number of classes of the data set.
     """
-    # Few classes fit in 16 bits, which NumPy sorts by counting.
-    labels = table.labels[table.ranking].astype(np.int16 if num_classes < 2**15 else np.int64)
-    by_class = table.ranking[np.argsort(labels, kind="stable")]
     ends = np.cumsum(np.bincount(table.labels, minlength=num_classes))
     num_truth = np.bincount(table.truth_labels, minlength=num_classes)
+    hits = matched != NOTHING
     return [
-        RankedHits(rows, matched[rows] != NOTHING, int(n))
-        for rows, n in zip(np.split(by_class, ends[:-1]), num_truth, strict=True)
+        RankedHits(rows, hits[rows], int(n))
+        for rows, n in zip(np.split(table.rows_by_class, ends[:-1]), num_truth, strict=True)
     ]
 
 

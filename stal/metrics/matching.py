@@ -41,8 +41,9 @@ def _match_best_of_all(table: OverlapTable, close: Bool[np.ndarray, " P"]) -> In
     best = best[close[best]]
     detection, truth = table.pair_detection[best], table.pair_truth[best]
     best_rank = np.full(len(table.truth_rows), len(table.rows))
-    np.minimum.at(best_rank, truth, table.rank[detection])
-    surest = table.rank[detection] == best_rank[truth]
+    rank = table.rank_in_class[detection]
+    np.minimum.at(best_rank, truth, rank)
+    surest = rank == best_rank[truth]
     matched = np.full(len(table.rows), NOTHING)
     matched[detection[surest]] = truth[surest]
     return matched
@@ -55,7 +56,7 @@ def _match_best_of_free(table: OverlapTable, close: Bool[np.ndarray, " P"]) -> I
     that from it. As the surest of all is always among them, the rounds end, in practice after a few.
     """
     matched = np.full(len(table.rows), NOTHING)
-    rank = table.rank
+    rank = table.rank_in_class
     table = table.with_pairs(close)
     while len(table.pair_iou):
         detection, truth = table.pair_detection, table.pair_truth

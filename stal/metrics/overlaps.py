@@ -63,6 +63,27 @@ class OverlapTable:
         rank[self.ranking] = np.arange(len(rank))
         return rank
 
+    @cached_property
+    def rows_by_class(self) -> Int64[np.ndarray, " D"]:
+        """Return the detections class by class, each class as in `ranking`.
+
+        Sorting each class by itself is faster than sorting all: it stays in the processor's cache.
+        """
+        # Few classes fit in 16 bits, which NumPy sorts by counting.
+        few = self.labels.max(initial=0) < 2**15
+        rows = np.argsort(self.labels.astype(np.int16) if few else self.labels, kind="stable")
+        for start, end in pairwise([0, *np.cumsum(np.bincount(self.labels)).tolist()]):
+            of_class = rows[start:end]
+            rows[start:end] = of_class[np.argsort(-self.scores[of_class], kind="stable")]
+        return rows
+
+    @cached_property
+    def rank_in_class(self) -> Int64[np.ndarray, " D"]:
+        """Return the place of each detection in `rows_by_class`, which says which of two of one class is surer."""
+        rank = np.empty(len(self.scores), np.int64)
+        rank[self.rows_by_class] = np.arange(len(rank))
+        return rank
+
     def with_pairs(self, kept: Bool[np.ndarray, " P"]) -> "OverlapTable":
         """Return the table with these pairs alone."""
         return replace(
