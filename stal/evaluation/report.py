@@ -87,7 +87,7 @@ def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:
     table.add_section()
     for name, value in (
         ("recall", lambda d: d["recall"]["mean"]),
-        ("mean best overlap", lambda d: d["best_overlap"]["mean"]),
+        ("MABO (mean best overlap)", lambda d: d["best_overlap"]["mean"]),
         ("calibration error", lambda d: d["calibration"]["expected_error"]),
     ):
         table.add_row(name, *(cell for d in diagnoses.values() for cell in (_number(value(d)), "", "")))

@@ -5,6 +5,7 @@ import pytest
 
 from stal.errors import StalError
 from stal.metrics.frame_map import frame_map
+from stal.metrics.protocol import PROTOCOLS
 from stal.structures import Detections, Tube, Video
 
 ACTOR = (10, 10, 50, 90)
@@ -101,3 +102,18 @@ def test_ground_truth_of_an_unknown_class_or_given_twice_is_refused() -> None:
         frame_map([video(label=1)], {}, 1)
     with pytest.raises(StalError, match="only 1 different keys"):
         frame_map([video(), video()], {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("half_open", "last", "found_last", "expected"),
+    # Ground truth over the pixels 0 to 9, and a detection over their upper half, which is stored in two ways.
+    [(True, 10, 5, {"voc": 1, "act": 1}), (False, 9, 4, {"voc": 0, "act": 1})],
+)
+def test_half_of_an_actor_in_both_conventions(
+    half_open: bool, last: int, found_last: int, expected: dict[str, float]
+) -> None:
+    tube = Tube(0, np.array([0]), np.array([[0, 0, last, last]], np.float32))
+    annotated = Video("v", Path("v.avi"), 1, 100, 100, tubes=(tube,))
+    found = {"v": detections((0, (0, 0, last, found_last), 0, 0.9))}
+    for name, value in expected.items():
+        assert frame_map([annotated], found, 1, protocol=PROTOCOLS[name], half_open=half_open).mean == value, name
