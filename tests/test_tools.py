@@ -122,7 +122,7 @@ def test_two_processes_give_the_files_of_one_to_the_last_bit(trained, tmp_path, 
     assert together == alone
     metrics = json.loads(alone[0])
     assert metrics["protocol"]["name"] == "act"
-    assert "ActLinking" in metrics["origin"]["linked_by"]
+    assert "ActLinking" in metrics["origin"]["linker"]
     assert metrics["num_detections"] > 0
 
 

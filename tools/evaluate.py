@@ -2,9 +2,10 @@
 
 from stal.engine import command_line
 from stal.evaluation.evaluate import ALL_PROTOCOLS, evaluate_files
+from stal.evaluation.inputs import NO_LINKER
 from stal.linking.linker import LINKERS, TRIMMERS
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
-from stal.metrics.headlines import FRAME_THRESHOLDS
+from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS
 from stal.metrics.protocol import PROTOCOLS
 
 
@@ -26,12 +27,19 @@ def main() -> None:
     parser.add_argument(
         "--protocol", default="voc", choices=[*PROTOCOLS, ALL_PROTOCOLS], help="rules of the numbers (default: voc)"
     )
-    parser.add_argument("--link", choices=list(LINKERS), help="link the detections, even if there are tubes")
+    parser.add_argument("--link", choices=[*LINKERS, NO_LINKER], help="link the detections, even if there are tubes")
     parser.add_argument(
         "--trim", choices=list(TRIMMERS), help="how linked tubes are trimmed (default: as the linker does)"
     )
     parser.add_argument(
-        "--iou", type=float, nargs="+", default=FRAME_THRESHOLDS, help="IoU thresholds of frame-mAP (default: 0.5)"
+        "--frame-iou", type=float, nargs="+", default=FRAME_THRESHOLDS, help="thresholds of frame-mAP (default: 0.5)"
+    )
+    parser.add_argument(
+        "--video-iou",
+        type=float,
+        nargs="+",
+        default=VIDEO_THRESHOLDS,
+        help="thresholds of video-mAP, beside 0.5:0.95 (default: 0.2 0.5 0.75)",
     )
     parser.add_argument("--drop-invalid", action="store_true", help="drop and count invalid predictions")
     parser.add_argument(
@@ -50,7 +58,8 @@ def main() -> None:
         link=args.link,
         trim=args.trim,
         drop_invalid=args.drop_invalid,
-        frame_thresholds=args.iou,
+        frame_thresholds=args.frame_iou,
+        video_thresholds=args.video_iou,
         num_draws=args.draws,
         seed=args.seed,
         out=args.out,

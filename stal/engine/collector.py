@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from stal.engine.model import ClipResult
 from stal.errors import AnnotationError, ConfigError, ShapeError
 from stal.linking.linker import Linker
@@ -91,6 +93,10 @@ class VideoCollector:
 
     def _add_clip(self, clip: ClipResult) -> None:
         key = clip.video_key
+        if key in self.videos and key not in self._seen:
+            return  # the whole video came before
+        if not len(clip.frames):
+            raise ShapeError(f"a clip of video {key!r} has no frames; leave it out")
         if key not in self._num_clips:
             raise ConfigError(
                 f"a clip of video {key!r}, but num_clips does not say how many it has: give the metric the number of "
@@ -102,6 +108,8 @@ class VideoCollector:
         seen.add(_span(clip))
         if len(seen) > self._num_clips[key]:
             raise ConfigError(f"video {key!r} has {len(seen)} clips or more, but num_clips says {self._num_clips[key]}")
+        if key in self.videos:
+            return
         clips = self.clips.setdefault(key, [])
         clips.append(clip)
         if len(clips) == self._num_clips[key]:
@@ -116,9 +124,23 @@ class VideoCollector:
 
     def _finish(self, video: VideoResult) -> None:
         key, tubes = video.video_key, video.tubes
+        _check(video, self._num_frames[key])
+        self.clips.pop(key, None)
         if tubes is None:
             tubes = self._linker(video.detections, num_frames=self._num_frames[key])
         self.videos[key] = dataclasses.replace(video, tubes=tubes)
+
+
+def _check(video: VideoResult, num_frames: int) -> None:
+    """Raise unless detections and tubes are within the video, and tubes have scores."""
+    last = max([video.detections.frames.max(initial=-1), *(tube.frames[-1] for tube in video.tubes or ())])
+    if last >= num_frames:
+        raise ShapeError(
+            f"video {video.video_key!r}: a result is on frame {last} of 0 to {num_frames - 1}; are its frames 1-based?"
+        )
+    for tube in video.tubes or ():
+        if tube.score is None or not np.isfinite(tube.score):
+            raise ShapeError(f"video {video.video_key!r}: tube {tube.id} has score {tube.score}; give it a finite one")
 
 
 def _span(clip: ClipResult) -> tuple[int, int]:

@@ -64,7 +64,8 @@ class TubeMetrics(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(prefix=prefix)
-        check_targets(out)
+        for target in (out, dump):
+            check_targets(target)
         self.annotations = annotations
         self.num_clips = dict(num_clips or {})
         self.linker = linker
@@ -117,7 +118,7 @@ class TubeMetrics(BaseMetric):
         tubes = {video.video_key: video.tubes or () for video in ordered}
         metrics = evaluate(self.annotations, detections, tubes, protocol=self.protocol, num_draws=self.num_draws)
         if self.out is not None:
-            write_json(self.out, metrics | {"origin": {**self.origin, "linked_by": repr(self.linker)}})
+            write_json(self.out, metrics | {"origin": {**self.origin, "linker": repr(self.linker)}})
         if self.dump is not None:
             write_detections(self.dump, self.annotations, detections, tubes)
         return {name: value for name, value in metrics.items() if "mAP" in name and isinstance(value, float)}

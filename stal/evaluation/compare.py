@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from stal.errors import AnnotationError, ConfigError
@@ -13,7 +14,7 @@ from stal.evaluation.outputs import check_targets, write_json
 from stal.evaluation.report import new_console, print_origin
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
 from stal.metrics.comparison import ClassDifference, Comparison, compare
-from stal.metrics.protocol import find_protocol
+from stal.metrics.protocol import Protocol, find_protocol
 
 _BY_CLASS = ("frame_mAP@0.5", "video_mAP@0.5")  # the numbers that are printed class by class
 _MAX_CLASSES = 5  # printed of the gains, and of the losses
@@ -69,10 +70,12 @@ def compare_files(
             link=link,
             trim=trim,
             drop_invalid=drop_invalid,
+            tubes_needed=rules.video is not None,
         )
         for path, tube_path in zip((a_path, b_path), tubes or (None, None), strict=True)
     )
     _check_same_names(a, b)
+    _check_same_convention(a, b, rules)
     if rules.video is not None:
         _check_same_linking(a, b)
     comparison = compare(a.annotations, a.tables, b.tables, rules, num_draws=num_draws, seed=seed)
@@ -104,7 +107,8 @@ def print_comparison(comparison: Comparison, origins: Mapping[str, Mapping[str, 
             interval = "-" if metric.interval is None else f"{metric.interval[0]:+.2f} to {metric.interval[1]:+.2f}"
             p = "-" if metric.p is None else f"{metric.p:.3f}"
             table.add_row(name, f"{metric.a:.2f}", f"{metric.b:.2f}", f"{metric.difference:+.2f}", interval, p)
-    table.caption = f"{comparison.num_draws:,} draws of the videos, the same for both"
+    if comparison.num_draws:
+        table.caption = f"{comparison.num_draws:,} draws of the videos, the same for both"
     if table.row_count:
         console.print(table)
     else:
@@ -115,7 +119,7 @@ def print_comparison(comparison: Comparison, origins: Mapping[str, Mapping[str, 
             table = _new_table(f"{name}: the classes that differ most", ("class", "A", "B", "B - A"))
             for of_class in classes:
                 numbers = f"{of_class.a:.2f}", f"{of_class.b:.2f}", f"{of_class.difference:+.2f}"
-                table.add_row(of_class.label, *numbers)
+                table.add_row(escape(of_class.label), *numbers)
             console.print(table)
 
 
@@ -132,6 +136,17 @@ def _new_table(title: str, columns: Sequence[str]) -> Table:
     for name in columns[1:]:
         table.add_column(name, justify="right")
     return table
+
+
+def _check_same_convention(a: Evaluand, b: Evaluand, protocol: Protocol) -> None:
+    """Raise if the boxes of the two sides are stored in two conventions that the protocol measures differently."""
+    rules = [rules for rules in (protocol.frame, protocol.video) if rules is not None]
+    if a.tables.half_open != b.tables.half_open and any(of_kind.pixels == "continuous" for of_kind in rules):
+        stored = a if b.tables.half_open else b
+        raise AnnotationError(
+            f"{stored.origin['detections']} has no `format`, so that its coordinates are taken as they are stored, and "
+            "the other file has half-open boxes: the same box would have two sizes; write both files alike"
+        )
 
 
 def _check_same_linking(a: Evaluand, b: Evaluand) -> None:

@@ -1,10 +1,12 @@
 """Score files of detections: what tools/evaluate.py does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
 from rich.console import Console
 from rich.progress import track
 
@@ -22,7 +24,7 @@ from stal.evaluation.report import (
 )
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
 from stal.metrics.diagnosis import Diagnosis, describe_diagnosis
-from stal.metrics.headlines import FRAME_THRESHOLDS, headline_values
+from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS, headline_values
 from stal.metrics.protocol import PROTOCOLS, Protocol, find_protocol
 from stal.metrics.resampling import draw_videos
 from stal.metrics.summary import Values, diagnose_all, mean_over_splits, summarize
@@ -41,6 +43,7 @@ def evaluate_files(
     trim: str | None = None,
     drop_invalid: bool = False,
     frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
+    video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
     num_draws: int = NUM_DRAWS,
     seed: int = SEED,
     out: str | Path | None = None,
@@ -60,6 +63,7 @@ def evaluate_files(
         trim: name of a trimmer, see `read_evaluand`.
         drop_invalid: drop and count invalid predictions instead of raising.
         frame_thresholds: IoU thresholds of frame-mAP, in (0, 1]. The diagnosis is at 0.5.
+        video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
         num_draws: bootstrap draws for the confidence intervals; 0 for no intervals. For all protocols they are only
             drawn for `out`.
         seed: of the draws.
@@ -77,6 +81,7 @@ def evaluate_files(
     check_targets(out, plots)
     protocols = list(PROTOCOLS.values()) if protocol == ALL_PROTOCOLS else [find_protocol(protocol)]
     num_draws = num_draws if len(protocols) == 1 or out is not None else 0  # the table of all has no room for intervals
+    thresholds = {"frame_thresholds": tuple(frame_thresholds), "video_thresholds": tuple(video_thresholds)}
     scored: list[dict[str, _Scored]] = []
     for path, tube_path, of_split in _jobs(_listed(detections), _listed(tubes), _listed(split), ground_truth):
         evaluand = read_evaluand(
@@ -87,9 +92,11 @@ def evaluate_files(
             link=link,
             trim=trim,
             drop_invalid=drop_invalid,
+            tubes_needed=any(p.video is not None for p in protocols),
         )
         print_origin(evaluand.origin)
-        scored.append(_score(evaluand, protocols, num_draws, seed, tuple(frame_thresholds)))
+        counts = draw_videos(len(evaluand.tables.num_frames), num_draws, seed, split=len(scored))
+        scored.append(_score(evaluand, protocols, counts, seed, thresholds))
         if len(protocols) == 1:
             only = scored[-1][protocols[0].name]
             print_summary(only.summary, evaluand.origin["detections"])
@@ -97,7 +104,7 @@ def evaluate_files(
 
     several = len(scored) > 1
     possible = [p.name for p in protocols if all(p.name in of_job for of_job in scored)]
-    by_protocol = {name: _mean([of_job[name] for of_job in scored]) for name in possible}
+    by_protocol = {name: _mean([of_job[name] for of_job in scored], seed) for name in possible}
     if len(possible) < len(protocols):
         left_out = ", ".join(p.name for p in protocols if p.name not in possible)
         print_note(f"left out: {left_out}, which scales boxes, as the size of the videos is not known (no `hw`)")
@@ -130,7 +137,11 @@ class _Scored:
 
 
 def _score(
-    evaluand: Evaluand, protocols: Sequence[Protocol], num_draws: int, seed: int, frame_thresholds: Sequence[float]
+    evaluand: Evaluand,
+    protocols: Sequence[Protocol],
+    counts: Float64[np.ndarray, "V B"],
+    seed: int,
+    thresholds: Mapping[str, Sequence[float]],
 ) -> dict[str, _Scored]:
     """Return the numbers of every protocol, by name, and of a single one what is behind them.
 
@@ -139,20 +150,19 @@ def _score(
     console = Console(stderr=True)
     silent = len(protocols) == 1 or not console.is_terminal
     tables, classes = evaluand.tables, evaluand.annotations.classes
-    counts = draw_videos(len(tables.num_frames), num_draws, seed)
     scored = {}
     if len(protocols) > 1 and not tables.sizes.all():
         protocols = [protocol for protocol in protocols if protocol.frame.frame_size is None]
     for protocol in track(protocols, "scoring", console=console, transient=True, disable=silent):
-        values = headline_values(tables, protocol, counts, frame_thresholds=frame_thresholds)
+        values = headline_values(tables, protocol, counts, **thresholds)
         diagnoses = diagnose_all(tables, protocol) if len(protocols) == 1 else {}
-        summary = summarize(tables, classes, protocol, values) | {"origin": evaluand.origin}
+        summary = summarize(tables, classes, protocol, values, seed=seed) | {"origin": evaluand.origin}
         summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
         scored[protocol.name] = _Scored(classes, values, diagnoses, summary)
     return scored
 
 
-def _mean(scored: Sequence[_Scored]) -> dict[str, Any]:
+def _mean(scored: Sequence[_Scored], seed: int) -> dict[str, Any]:
     """Return the numbers of one split, or their mean over several."""
     if len(scored) == 1:
         return scored[0].summary
@@ -161,7 +171,9 @@ def _mean(scored: Sequence[_Scored]) -> dict[str, Any]:
         raise ConfigError(
             f"splits have other classes, {scored[0].classes} and {other.classes}: there is no mean of them"
         )
-    return mean_over_splits([of_split.summary for of_split in scored], [s.values for s in scored], scored[0].classes)
+    return mean_over_splits(
+        [of_split.summary for of_split in scored], [s.values for s in scored], scored[0].classes, seed=seed
+    )
 
 
 def _listed(value: str | Path | Sequence[str | Path] | None) -> list[Any]:

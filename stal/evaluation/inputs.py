@@ -16,6 +16,7 @@ from stal.metrics.tables import Tables, make_tables
 from stal.structures import Annotations, Detections, Tube
 
 DEFAULT_LINKER = "default"
+NO_LINKER = "none"
 _VIDEOS_AT_ONCE = 20  # linked between two steps of the progress bar
 
 
@@ -43,6 +44,7 @@ def read_evaluand(
     link: str | None = None,
     trim: str | None = None,
     drop_invalid: bool = False,
+    tubes_needed: bool = True,
 ) -> Evaluand:
     """Read what is to be evaluated, and link the detections if there are no tubes.
 
@@ -52,19 +54,22 @@ def read_evaluand(
         tubes: .npz of tubes; None if `detections` holds them, or they are to be linked.
         split: of the ground truth.
         link: name of a linker, which makes the tubes even if `detections` holds some; None to link, with the default
-            linker, only if there are none.
+            linker, only if there are none; `none` for no tubes where there are none, and no video-mAP then.
         trim: name of a trimmer that takes the place of the linker's own.
         drop_invalid: drop and count invalid predictions instead of raising.
+        tubes_needed: whether tubes will be scored; if not, none are linked.
 
     Raises:
         StalError: A file cannot be read or is invalid, there is no such linker or trimmer, or tubes were given that
             linking would replace.
     """
+    may_link = link != NO_LINKER and tubes_needed
+    link = link if link != NO_LINKER else None
     if tubes is not None and link is not None:
         raise ConfigError(f"tubes are given in {tubes}, and --link {link} would make others; leave one of them out")
     linker = find_linker(link or DEFAULT_LINKER, trim)
     file = read_evaluation(ground_truth, detections, tubes, split=split, drop_invalid=drop_invalid)
-    linked = file.tubes is None or link is not None
+    linked = may_link and (file.tubes is None or link is not None)
     if trim is not None and not linked:
         raise ConfigError(
             f"--trim {trim}: the tubes come from a file, and only linked ones are trimmed; give --link too"
@@ -80,7 +85,7 @@ def read_evaluand(
         "ground_truth": str(ground_truth or detections),
         "split": split,
         "detections": str(detections),
-        "tubes": None if linked else str(tubes or detections),
+        "tubes": str(tubes or detections) if file.tubes is not None and not linked else None,
         "linked_by": repr(linker) if linked else None,
         "half_open": file.half_open,
         "dropped": dict(file.dropped),

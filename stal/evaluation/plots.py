@@ -15,7 +15,6 @@ from stal.visualize.plot_style import save_figure
 from stal.visualize.plots import plot_per_class, plot_precision_recall, plot_protocols
 
 TRUE_POSITIVES = "true_positives"
-PLOTTED = ("frame_mAP@0.5", "video_mAP@0.5")  # of the headline numbers, where all would be too many
 
 
 def draw_diagnosis(
@@ -30,7 +29,8 @@ def draw_diagnosis(
         folder: is made if it is not there.
     """
     about = _about(summary)
-    per_class = {label: {name: values[name] for name in PLOTTED} for label, values in summary["per_class"].items()}
+    names = _plotted(summary)
+    per_class = {label: {name: values[name] for name in names} for label, values in summary["per_class"].items()}
     intervals = summary.get("per_class_intervals")
     figure = plot_per_class(per_class, intervals=intervals, title=f"Average precision\n{about}")
     save_figure(figure, folder / "per_class.png")
@@ -42,7 +42,8 @@ def draw_diagnosis(
 
 def draw_protocols(by_protocol: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     """Write `protocols.png`: the same detections under every protocol, whose values are as of `summarize`."""
-    rows = {protocol: {name: summary[name] for name in PLOTTED} for protocol, summary in by_protocol.items()}
+    names = _plotted(next(iter(by_protocol.values())))
+    rows = {protocol: {name: summary[name] for name in names} for protocol, summary in by_protocol.items()}
     num_videos = next(iter(by_protocol.values()))["num_videos"]
     title = f"The same detections under every protocol\n{num_videos:,} videos"
     save_figure(plot_protocols(rows, title=title), folder / "protocols.png")
@@ -82,6 +83,13 @@ def _curve(ranked: RankedHits) -> tuple[Float64[np.ndarray, " P"], Float64[np.nd
     num_ranked = len(ranked.hits) if ranked.num_truth else 0
     num_true = np.cumsum(ranked.hits[:num_ranked])
     return num_true / max(ranked.num_truth, 1), num_true / np.arange(1, num_ranked + 1)
+
+
+def _plotted(summary: Mapping[str, Any]) -> list[str]:
+    """Return the headline numbers that are plotted, as all would be too many: the first of frames, one of tubes."""
+    of_frames = [name for name in summary if name.startswith("frame_mAP")]
+    of_tubes = [name for name in summary if name.startswith("video_mAP")]
+    return [*of_frames[:1], "video_mAP@0.5" if "video_mAP@0.5" in of_tubes else of_tubes[0]]
 
 
 def _about(summary: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 MIN_WIDTH, MAX_WIDTH = 80, 120
@@ -21,7 +22,8 @@ def print_origin(origin: Mapping[str, Any]) -> None:
     """Print what is evaluated, and what of it was dropped or is missing; `origin` as of `Evaluand`."""
     print_note(f"ground truth: {origin['ground_truth']}" + (f", split {origin['split']}" if origin["split"] else ""))
     print_note(f"detections:   {origin['detections']}")
-    print_note(f"tubes:        {origin['tubes'] or 'linked here by ' + origin['linked_by']}")
+    linked = f"linked here by {origin['linked_by']}" if origin["linked_by"] else "none"
+    print_note(f"tubes:        {origin['tubes'] or linked}")
     if not origin["half_open"]:
         print_note("no `format` in the file: frames count from 1, coordinates are taken as they are stored")
     for reason, count in origin["dropped"].items():
@@ -48,11 +50,11 @@ def print_summary(summary: Mapping[str, Any], title: str) -> None:
     protocol = summary["protocol"]
     table = Table(
         min_width=MIN_WIDTH,
-        title=f"{title}: {summary['num_videos']:,} videos, protocol {protocol['name']} ({protocol['hash']})",
+        title=f"{escape(title)}: {summary['num_videos']:,} videos, protocol {protocol['name']} ({protocol['hash']})",
     )
     table.add_column("class")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(_header(name), justify="right")
     intervals = summary.get("intervals")
     table.add_row("all", *(_number(summary[name]) for name in names), style="bold", end_section=intervals is None)
     if intervals:
@@ -62,7 +64,7 @@ def print_summary(summary: Mapping[str, Any], title: str) -> None:
         label: values for label, values in summary["per_class"].items() if any(v is not None for v in values.values())
     }
     for label, values in annotated.items():
-        table.add_row(label, *(_number(values[name]) for name in names))
+        table.add_row(escape(label), *(_number(values[name]) for name in names))
     left_out = len(summary["per_class"]) - len(annotated)
     table.caption = f"left out: {left_out} classes without ground truth" if left_out else None
     new_console().print(table)
@@ -73,7 +75,7 @@ def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:
     console = new_console()
     table = Table(
         min_width=MIN_WIDTH,
-        title="what 100 % are made of; for errors, the mAP that fixing them would bring, and how many there are",
+        title="areas that sum to 100; by TIDE: what fixing an error alone would bring, and how many there are",
     )
     table.add_column("")
     for kind, diagnosis in diagnoses.items():
@@ -106,9 +108,9 @@ def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _budget_cells(diagnosis: Mapping[str, Any], error: str) -> tuple[str, str, str]:
-    """Return the area of an error, what fixing it would bring, and how many there are."""
+    """Return the area of an error and, by TIDE, what fixing it would bring and how many there are."""
     area, gain = (diagnosis[kind]["mean"][error] for kind in ("error_areas", "fix_gains"))
-    return _number(area), "-" if gain is None else f"{gain:+.2f}", f"{diagnosis['error_areas']['counts'][error]:,}"
+    return _number(area), "-" if gain is None else f"{gain:+.2f}", f"{diagnosis['fix_gains']['counts'][error]:,}"
 
 
 def print_protocols(by_protocol: Mapping[str, Mapping[str, Any]]) -> None:
@@ -121,7 +123,7 @@ def print_protocols(by_protocol: Mapping[str, Mapping[str, Any]]) -> None:
     for name in ("protocol", "hash"):
         table.add_column(name)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(_header(name), justify="right")
     for name, summary in by_protocol.items():
         table.add_row(name, summary["protocol"]["hash"], *(_number(summary[metric]) for metric in names))
     new_console().print(table)
@@ -132,6 +134,11 @@ def print_written(out: str | Path | None, plots: str | Path | None) -> None:
     for name, path in (("numbers", out), ("plots", plots)):
         if path is not None:
             print_note(f"{name}: {path}")
+
+
+def _header(metric: str) -> str:
+    """Return the name of a metric on two lines, so that columns are narrow."""
+    return metric.replace("@", "\n@")
 
 
 def _number(value: float | None) -> str:

@@ -38,7 +38,8 @@ class Linker:
 
     Attributes:
         candidates: keeps the boxes that are worth linking.
-        link: gives the paths through boxes that are sorted by class, then frame, then best first.
+        link: gives the paths through boxes that are sorted by class, then frame, then best first. Each video of a batch
+            has classes of its own.
         trim: gives the parts of a path that are its action, from the score of each frame.
         min_length: frames that a tube needs, or the length of the video where that is less. Singh et al.: 9;
             Kalogeiton et al.: 15.

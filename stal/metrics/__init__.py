@@ -1,1 +1,1 @@
-"""frame-mAP and video-mAP as NumPy functions."""
+"""Protocols, frame-mAP, video-mAP, errors, strata and intervals, as NumPy functions on flat tables."""

@@ -1,7 +1,6 @@
 """Average precision: the area under precision over recall, by the rule of a protocol."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -9,9 +8,7 @@ from jaxtyping import Bool, Float64, Int64
 from stal.metrics.class_mean import class_mean
 from stal.metrics.matching import NOTHING, match
 from stal.metrics.overlaps import OverlapTable
-from stal.metrics.protocol import Rules
-
-Area = Literal["envelope", "trapezoid", "envelope_trapezoid", "eleven_points"]
+from stal.metrics.protocol import Area, Rules
 
 
 @dataclass(frozen=True, eq=False)

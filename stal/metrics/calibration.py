@@ -52,7 +52,10 @@ def calibration(table: OverlapTable, rules: Rules, iou_threshold: float, num_bin
     are_probabilities = lowest >= 0 and highest <= 1
     if not are_probabilities:
         lowest, highest = float(table.scores.min()), float(table.scores.max())
-    edges = np.linspace(lowest, highest, num_bins + 1)
+    if lowest == highest:
+        lowest, highest = lowest - 0.5, highest + 0.5
+    # not linspace, whose 3 x 0.1 is more than 0.3
+    edges = lowest + np.arange(num_bins + 1) * (highest - lowest) / num_bins
     bins = np.searchsorted(edges[1:-1], table.scores, side="right")
 
     counts = np.bincount(bins, minlength=num_bins)

@@ -92,12 +92,12 @@ def compare(
         a: ground truth and predictions of the first side.
         b: the same ground truth with the predictions of the second side.
         protocol: the rules.
-        num_draws: number of test sets to draw.
+        num_draws: number of test sets to draw; without any, or with fewer than two videos, there are no intervals.
         seed: of the draws.
 
     Raises:
         AnnotationError: The ground truth is not the same.
-        ConfigError: There are fewer than two draws, or the seed is negative.
+        ConfigError: There is one draw, or the seed is negative.
     """
     _check_same_truth(annotations, a, b)
     counts = draw_videos(len(a.num_frames), num_draws, seed)
@@ -112,7 +112,7 @@ def compare(
         },
         protocol=protocol.describe(),
         num_videos=len(a.num_frames),
-        num_draws=num_draws,
+        num_draws=counts.shape[1] - 1,
         seed=seed,
     )
 
@@ -163,7 +163,7 @@ def _truth_differences(a: Tables, b: Tables) -> Iterator[tuple[str, Int64[np.nda
     """
     num_videos = len(a.num_frames)
     yield "length", np.flatnonzero(a.num_frames != b.num_frames)
-    yield "frame size", np.flatnonzero((a.sizes != b.sizes).any(axis=1))
+    yield "frame size", np.flatnonzero(((a.sizes != b.sizes) & (a.sizes * b.sizes > 0)).any(axis=1))
     num_tubes = [np.bincount(side.truth.videos, minlength=num_videos) for side in (a, b)]
     yield "number of tubes", np.flatnonzero(num_tubes[0] != num_tubes[1])
     videos = a.truth.videos

@@ -107,7 +107,7 @@ def describe_diagnosis(diagnosis: Diagnosis, classes: Sequence[str]) -> dict[str
             for name, strata in diagnosis.strata.items()
         },
         "confusion": {
-            label: dict(zip([*classes, "missed"], row, strict=True))
+            label: {"taken_for": dict(zip(classes, row[:-1], strict=True)), "missed": row[-1]}
             for label, row in zip(classes, diagnosis.confusion.tolist(), strict=True)
             if any(row)
         },
@@ -116,6 +116,7 @@ def describe_diagnosis(diagnosis: Diagnosis, classes: Sequence[str]) -> dict[str
             "edges": bins.edges.tolist(),
             "counts": bins.counts.tolist(),
             "precision": [percent(value) for value in bins.precision],
+            "mean_score": [percent(value) for value in bins.mean_score],
         },
     }
 
@@ -133,6 +134,9 @@ def _describe_budget(budget: ErrorBudget, classes: Sequence[str]) -> dict[str, A
             if not np.isnan(budget.average_precision[k])
         },
         "counts": {name: int(values.sum()) for name, values in budget.counts.items()},
+        "counts_per_class": {
+            label: {name: int(values[k]) for name, values in budget.counts.items()} for k, label in enumerate(classes)
+        },
     }
 
 

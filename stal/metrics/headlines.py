@@ -23,18 +23,20 @@ def headline_values(
     counts: Float64[np.ndarray, "V B"],
     *,
     frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
+    video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
 ) -> dict[str, Float64[np.ndarray, "K B"]]:
-    """Return frame-mAP and video-mAP at the usual thresholds, class by class, for each of B test sets.
+    """Return frame-mAP and video-mAP, class by class, for each of B test sets.
 
     Args:
         tables: ground truth and predictions.
         protocol: the rules.
         counts: how often each video counts in each test set, as `draw_videos` gives it.
         frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
+        video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
 
     Returns:
-        By the name of the number, fractions in [0, 1]; NaN where a class is left out, and where the protocol has no
-        such metric.
+        By the name of the number, fractions in [0, 1]; NaN where a class is left out, and where there are no tubes or
+        the protocol has no such metric.
 
     Raises:
         ConfigError: A threshold is outside (0, 1].
@@ -45,12 +47,12 @@ def headline_values(
         f"frame_mAP@{t}": resampled_average_precisions(boxes, protocol.frame, t, counts, num_classes)
         for t in frame_thresholds
     }
-    thresholds = sorted({*VIDEO_THRESHOLDS, *AVERAGED_THRESHOLDS})
+    thresholds = sorted({*video_thresholds, *AVERAGED_THRESHOLDS})
     at = dict.fromkeys(thresholds, np.full((num_classes, counts.shape[1]), np.nan))
-    if protocol.video is not None:
+    if protocol.video is not None and tables.has_tubes:
         tubes = tube_overlaps(tables, protocol.video, within_classes=True)
         at = {t: resampled_average_precisions(tubes, protocol.video, t, counts, num_classes) for t in thresholds}
-    values |= {f"video_mAP@{t}": at[t] for t in VIDEO_THRESHOLDS}
+    values |= {f"video_mAP@{t}": at[t] for t in video_thresholds}
     return values | {"video_mAP@0.5:0.95": np.mean([at[t] for t in AVERAGED_THRESHOLDS], axis=0)}
 
 

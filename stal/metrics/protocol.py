@@ -7,11 +7,14 @@ and nowhere else; `docs/protocols.md` compares them.
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from stal.errors import ConfigError
+
+Area = Literal["envelope", "trapezoid", "envelope_trapezoid", "eleven_points"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Rules:
     matching: Literal["best_of_all", "best_of_free"] = "best_of_all"
     threshold: Literal["at_least", "above"] = "at_least"
     ties: Literal["input_order"] = "input_order"
-    area: Literal["envelope", "trapezoid", "envelope_trapezoid", "eleven_points"] = "envelope"
+    area: Area = "envelope"
     absent_classes: Literal["left_out", "zero"] = "left_out"
     extra_truth: float = 0.0
 
@@ -54,6 +57,10 @@ class Rules:
                 raise ConfigError(f"{name}={value!r} is no rule; choose one of {', '.join(map(repr, choices))}")
             if isinstance(value, int | float) and kind is not bool:
                 object.__setattr__(self, name, float(value))  # 10 and 10.0 are one rule, with one hash
+                if not (0 <= value <= (1 if name == "nms_iou" else math.inf) and math.isfinite(value)):
+                    raise ConfigError(f"{name}={value} is no rule; an IoU is in 0 to 1, other numbers are at least 0")
+        if self.frame_size is not None and min(self.frame_size) <= 0:
+            raise ConfigError(f"frame_size={self.frame_size} is no rule; height and width are positive")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from stal.metrics.protocol import Rules
 _MAX_ELEMENTS = 2**17  # of a table of true positives x test sets, so that it stays in the processor's cache
 
 
-def draw_videos(num_videos: int, num_draws: int, seed: int) -> Float64[np.ndarray, "V _"]:
+def draw_videos(num_videos: int, num_draws: int, seed: int, *, split: int = 0) -> Float64[np.ndarray, "V _"]:
     """Return how often each video counts: once in the first column, the test set itself, then in each draw.
 
     A draw is a test set of as many videos, drawn with replacement. Of fewer than two videos there are no draws: they
@@ -30,6 +30,7 @@ def draw_videos(num_videos: int, num_draws: int, seed: int) -> Float64[np.ndarra
         num_videos: V, the size of the test set and of each draw.
         num_draws: number of draws; 0 for the test set alone.
         seed: of the draws.
+        split: number of the test set, if there are several: each is drawn from by itself.
 
     Raises:
         ConfigError: There is one draw, or a negative number, or the seed is negative.
@@ -40,7 +41,9 @@ def draw_videos(num_videos: int, num_draws: int, seed: int) -> Float64[np.ndarra
         raise ConfigError(f"seed {seed} is negative; choose a whole number of at least 0")
     if num_videos < 2 or num_draws == 0:
         return np.ones((num_videos, 1))
-    drawn = np.random.default_rng(seed).multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=num_draws)
+    drawn = np.random.default_rng([seed, split]).multinomial(
+        num_videos, np.full(num_videos, 1 / num_videos), size=num_draws
+    )
     return np.vstack([np.ones((1, num_videos)), drawn]).T.copy()
 
 
@@ -53,7 +56,8 @@ def resampled_average_precisions(
 ) -> Float64[np.ndarray, "K B"]:
     """Return the AP of every class in each of B test sets.
 
-    It is what evaluating test sets in which each video stands so often would give. It is NaN where a class has no
+    It is what evaluating test sets in which each video stands so often would give, but for the order of copies among
+    equal scores of one video (see above). It is NaN where a class has no
     ground truth in one and the protocol leaves it out.
 
     Args:

@@ -130,8 +130,8 @@ def _average_precision(ranked: RankedHits, counts: Bool[np.ndarray, " D"], num_t
 def motion_iou(tubes: TubeTable) -> Float64[np.ndarray, " N"]:
     """Return the mean IoU of each tube's boxes with its own boxes 10 frames later: high for a slow actor.
 
-    A tube without two boxes 10 frames apart takes the longest shorter distance that it has; a single box is slow, with
-    an IoU of 1.
+    A tube without two boxes 10 frames apart takes the longest shorter distance that it has; one without any two boxes
+    as near as that, such as a single box, is slow, with an IoU of 1. Coordinates are taken as they are stored.
     """
     iou = np.ones(len(tubes))
     owner = tubes.tube_of_box

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from stal.metrics.bootstrap import CONFIDENCE, SEED, estimate
 from stal.metrics.class_mean import class_means
 from stal.metrics.diagnosis import Diagnosis, describe_diagnosis, diagnose
-from stal.metrics.headlines import FRAME_THRESHOLDS, headline_values
+from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS, headline_values
 from stal.metrics.overlaps import frame_overlaps, tube_overlaps
 from stal.metrics.protocol import VOC, Protocol
 from stal.metrics.resampling import draw_videos
@@ -30,8 +30,9 @@ def evaluate(
     num_draws: int = 0,
     seed: int = SEED,
     frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
+    video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
 ) -> dict[str, Any]:
-    """Compute frame-mAP and video-mAP at the usual thresholds, and what is behind them.
+    """Compute frame-mAP and video-mAP, and what is behind them.
 
     Args:
         annotations: the ground truth: the videos that were tested.
@@ -42,6 +43,7 @@ def evaluate(
         num_draws: bootstrap draws for confidence intervals, usually 1000; 0 for no intervals.
         seed: of the draws.
         frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
+        video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
 
     Returns:
         What metrics.json holds: see `summarize`, with `frames` and `tubes` as of `describe_diagnosis`.
@@ -53,8 +55,10 @@ def evaluate(
     classes = annotations.classes
     tables = make_tables(annotations.videos, len(classes), detections=detections, tubes=tubes, half_open=half_open)
     counts = draw_videos(len(tables.num_frames), num_draws, seed)
-    values = headline_values(tables, protocol, counts, frame_thresholds=frame_thresholds)
-    summary = summarize(tables, classes, protocol, values)
+    values = headline_values(
+        tables, protocol, counts, frame_thresholds=frame_thresholds, video_thresholds=video_thresholds
+    )
+    summary = summarize(tables, classes, protocol, values, seed=seed)
     diagnoses = diagnose_all(tables, protocol)
     return summary | {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
 
@@ -62,12 +66,14 @@ def evaluate(
 def diagnose_all(tables: Tables, protocol: Protocol) -> dict[str, Diagnosis]:
     """Return what is behind the numbers of `frames` and, if the protocol has them, of `tubes`, at IoU 0.5."""
     diagnoses = {"frames": diagnose(tables, frame_overlaps(tables, protocol.frame), protocol.frame)}
-    if protocol.video is not None:
+    if protocol.video is not None and tables.has_tubes:
         diagnoses["tubes"] = diagnose(tables, tube_overlaps(tables, protocol.video), protocol.video)
     return diagnoses
 
 
-def summarize(tables: Tables, classes: Sequence[str], protocol: Protocol, values: Values) -> dict[str, Any]:
+def summarize(
+    tables: Tables, classes: Sequence[str], protocol: Protocol, values: Values, *, seed: int = SEED
+) -> dict[str, Any]:
     """Return the headline numbers, and what they are of.
 
     Args:
@@ -75,6 +81,7 @@ def summarize(tables: Tables, classes: Sequence[str], protocol: Protocol, values
         classes: names of the classes.
         protocol: the rules.
         values: the headline numbers and, from the second column on, their draws.
+        seed: of the draws.
 
     Returns:
         The mAPs in percent; `per_class`, the same for every class; None (null) where there is no ground truth, or no
@@ -82,7 +89,7 @@ def summarize(tables: Tables, classes: Sequence[str], protocol: Protocol, values
         `per_class_intervals`; the protocol; and how much was evaluated.
     """
     return {
-        **_describe_values(values, classes),
+        **_describe_values(values, classes, seed=seed),
         "protocol": protocol.describe(),
         "num_videos": len(tables.num_frames),
         "num_frames": int(tables.num_frames.sum()),
@@ -94,17 +101,18 @@ def summarize(tables: Tables, classes: Sequence[str], protocol: Protocol, values
 
 
 def mean_over_splits(
-    summaries: Sequence[Mapping[str, Any]], values: Sequence[Values], classes: Sequence[str]
+    summaries: Sequence[Mapping[str, Any]], values: Sequence[Values], classes: Sequence[str], *, seed: int = SEED
 ) -> dict[str, Any]:
     """Return the mean of the headline numbers over the splits of a data set, as JHMDB-21 is reported.
 
-    A class that one of the splits leaves out is left out of the mean. The intervals are of the mean: each draw is the
-    mean of one draw of every split.
+    The mean of all classes is that of the splits' means; a class that one of the splits leaves out has none of its own.
+    The intervals are of the mean: each draw is the mean of one draw of every split.
 
     Args:
         summaries: what `summarize` returned for each split.
-        values: what it was given.
+        values: what it was given; the draws of different splits are different ones.
         classes: names of the classes.
+        seed: of the draws.
 
     Returns:
         As of `summarize`, with what was evaluated summed up, and `splits`, the summaries themselves.
@@ -113,7 +121,7 @@ def mean_over_splits(
     means = {name: np.mean([of_split[name][:, :num_columns] for of_split in values], axis=0) for name in values[0]}
     of_means = {name: np.mean([class_means(v[name][:, :num_columns]) for v in values], axis=0) for name in means}
     return {
-        **_describe_values(means, classes, of_means),
+        **_describe_values(means, classes, of_means, seed=seed),
         "protocol": summaries[0]["protocol"],
         **{name: sum(s[name] for s in summaries) for name in summaries[0] if name.startswith("num_")},
         "splits": list(summaries),
@@ -121,7 +129,11 @@ def mean_over_splits(
 
 
 def _describe_values(
-    values: Values, classes: Sequence[str], means: Mapping[str, Float64[np.ndarray, " B"]] | None = None
+    values: Values,
+    classes: Sequence[str],
+    means: Mapping[str, Float64[np.ndarray, " B"]] | None = None,
+    *,
+    seed: int,
 ) -> dict[str, Any]:
     """Return the headline numbers and their intervals; `means` are those over the classes, if not plain ones."""
     if means is None:
@@ -139,5 +151,5 @@ def _describe_values(
             label: {name: of_name.interval for name, of_name in of_class.items()}
             for label, of_class in of_classes.items()
         }
-        described["bootstrap"] = {"num_draws": num_draws, "confidence": CONFIDENCE}
+        described["bootstrap"] = {"num_draws": num_draws, "seed": seed, "confidence": CONFIDENCE}
     return described

@@ -82,6 +82,7 @@ class Tables:
         truth: the annotated tubes.
         boxes: the detections on single frames.
         tubes: the detected tubes.
+        has_tubes: there are detected tubes to score, even if they are none; if False, video-mAP is not defined.
         half_open: x2 and y2 are where boxes end; if False, coordinates are taken as inclusive pixels by protocols that
             count those, and as they are by the others.
     """
@@ -92,6 +93,7 @@ class Tables:
     truth: TubeTable
     boxes: BoxTable
     tubes: TubeTable
+    has_tubes: bool = True
     half_open: bool = True
 
     @property
@@ -114,7 +116,8 @@ def make_tables(
         videos: the ground truth.
         num_classes: number of classes of the data set.
         detections: scored boxes by video key; a video that is missing has none.
-        tubes: detected tubes, each with its score, by video key; a video that is missing has none.
+        tubes: detected tubes, each with its score, by video key; a video that is missing has none. None if tubes are
+            not to be scored.
         half_open: see `Tables`.
 
     Raises:
@@ -127,6 +130,7 @@ def make_tables(
         truth=_truth_table(videos, num_classes),
         boxes=_box_table(videos, detections or {}, num_classes),
         tubes=_tube_table(videos, tubes or {}, num_classes),
+        has_tubes=tubes is not None,
         half_open=half_open,
     )
 

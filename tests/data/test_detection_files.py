@@ -293,6 +293,12 @@ def test_the_documented_examples_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     videos = tuple(Video(key, Path(key), 5, 240, 320) for key in ("a", "b"))
     truth = Annotations(("run", "jump"), videos)
     half_open = read_detections("detections.npz", annotations=truth)
+    matrix = read_detections("matrix.npz", annotations=truth).detections["a"]
+    assert list(zip(matrix.frames, matrix.labels, matrix.scores, strict=True)) == [
+        (0, 0, 0.9),
+        (0, 1, 0.05),
+        (1, 1, 0.6),
+    ]
     inclusive = read_detections("detections_from_1.npz", tubes_path="tubes_from_1.npz", annotations=truth)
     assert (half_open.half_open, inclusive.half_open) == (True, False)
     a, b = half_open.detections["a"], inclusive.detections["a"]

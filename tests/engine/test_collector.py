@@ -19,6 +19,9 @@ ANNOTATIONS = Annotations(("a", "b"), VIDEOS)
 NUM_CLIPS = {video.key: len(STARTS) for video in VIDEOS}
 
 
+ONE_BOX = (np.array([0]), np.float32([[0, 0, 9, 9]]))
+
+
 def clips_of(video: int) -> list[ClipResult]:
     generator = np.random.default_rng(video)
     clips = []
@@ -118,11 +121,30 @@ def test_videos_may_come_whole_and_bring_their_tubes():
     assert collector.videos["v2"].tubes == []
 
 
+def test_a_whole_video_counts_wherever_its_clips_come():
+    whole = VideoResult("v0", Detections.empty(), [])
+    for position in (0, 2):
+        collector = new_collector()
+        results = clips_of(0)
+        results[position:position] = [whole]
+        for result in results:
+            collector.add(result)
+        assert len(collector.videos["v0"].detections) == 0
+        assert not collector.clips
+
+
 @pytest.mark.parametrize(
     ("num_clips", "results", "error", "message"),
     [
         (NUM_CLIPS, [{"boxes": []}], ShapeError, "a dict; it must be a ClipResult or a VideoResult"),
         (NUM_CLIPS, [VideoResult("w", Detections.empty())], AnnotationError, "'w'.* 5 annotated"),
+        ({}, [VideoResult("v0", Detections.empty(), [Tube(0, *ONE_BOX)])], ShapeError, "'v0': tube 0 has score None"),
+        (
+            {},
+            [VideoResult("v0", Detections(np.array([999]), ONE_BOX[1], np.array([0]), np.array([0.5])))],
+            ShapeError,
+            "on frame 999 of 0",
+        ),
         ({"v1": 4}, clips_of(0), ConfigError, "'v0'.*dataset.num_clips"),
         ({"v0": 3}, clips_of(0), ConfigError, "'v0' has 4 clips or more, but num_clips says 3"),
     ],

@@ -169,3 +169,18 @@ def test_invalid_predictions_are_an_error_or_dropped_and_counted(tmp_path, capsy
         compare_files(a, b, num_draws=10)
     compare_files(a, b, drop_invalid=True, num_draws=10)
     assert "dropped 1: det_score" in capsys.readouterr().out
+
+
+def test_boxes_in_two_conventions_are_not_compared(tmp_path) -> None:
+    a, b = dump(tmp_path / "a.npz", 0.5), tmp_path / "b.npz"
+    with np.load(a) as file:
+        arrays = {name: array for name, array in file.items() if name != "format"}
+    for kind in ("gt", "det", "tube"):
+        arrays[f"{kind}_boxes"] = arrays[f"{kind}_boxes"] - np.float32([0, 0, 1, 1])
+        for name in ({"det": ["frame"]}).get(kind, ["frame", "start"]):
+            arrays[f"{kind}_{name}"] = arrays[f"{kind}_{name}"] + 1
+    np.savez(b, **arrays)
+    with pytest.raises(AnnotationError, match=r"b\.npz has no `format`"):
+        compare_files(a, b, num_draws=10)
+    # Under rules that add 1 to inclusive pixels the boxes are the same.
+    assert compare_files(a, b, protocol="act", num_draws=10).metrics["frame_mAP@0.5"].difference == 0

@@ -22,7 +22,7 @@ def test_numbers_are_those_of_hand_work(dump: Path, tmp_path: Path) -> None:
     assert metrics["per_class"]["swim"]["frame_mAP@0.5"] is None
     assert metrics["protocol"]["name"] == "voc"
     assert metrics["frames"]["error_areas"]["counts"]["classification"] == 20
-    assert metrics["frames"]["confusion"]["jump"] == {"run": 20, "jump": 20, "swim": 0, "missed": 0}
+    assert metrics["frames"]["confusion"]["jump"] == {"taken_for": {"run": 20, "jump": 20, "swim": 0}, "missed": 0}
     assert metrics["tubes"]["recall"]["mean"] == pytest.approx(50)
     assert set(metrics["intervals"]) == {name for name in metrics if "mAP" in name}
     assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
@@ -200,3 +200,41 @@ def test_without_sizes_the_protocol_that_scales_boxes_is_left_out(dump: Path, tm
     assert all(by_protocol[name]["video_mAP@0.5"] == with_sizes[name]["video_mAP@0.5"] for name in by_protocol)
     with pytest.raises(ConfigError, match="size of the videos is not known"):
         evaluate_files(tmp_path / "sizeless.npz", protocol="retina3d")
+
+
+def test_plots_are_of_the_thresholds_that_were_chosen(dump: Path, tmp_path: Path) -> None:
+    for protocol in ("voc", "all"):
+        folder = tmp_path / protocol
+        metrics = evaluate_files(
+            dump, protocol=protocol, frame_thresholds=[0.75], video_thresholds=[0.1], num_draws=0, plots=folder
+        )
+        numbers = metrics["protocols"]["voc"] if protocol == "all" else metrics
+        assert [name for name in numbers if "mAP" in name] == ["frame_mAP@0.75", "video_mAP@0.1", "video_mAP@0.5:0.95"]
+        assert list(folder.iterdir())
+
+
+def test_without_a_linker_there_is_no_video_map(untubed: Path, tmp_path: Path) -> None:
+    with np.load(untubed) as arrays:
+        np.savez(tmp_path / "logits.npz", **{**arrays, "det_score": np.log(arrays["det_score"])})
+    for settings in ({"link": "none"}, {"protocol": "tuber"}):
+        metrics = evaluate_files(tmp_path / "logits.npz", num_draws=0, **settings)
+        assert metrics["frame_mAP@0.5"] == pytest.approx(75)
+        assert metrics["video_mAP@0.5"] is None
+        assert "tubes" not in metrics
+        assert metrics["origin"]["linked_by"] is None
+
+
+def test_names_are_printed_as_they_are(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(dump) as arrays:
+        np.savez(tmp_path / "a[red].npz", **{**arrays, "labels": np.array(["run[/fast]", "[bold]jump", "swim"])})
+    evaluate_files(tmp_path / "a[red].npz", num_draws=0)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("a[red].npz", "run[/fast]", "[bold]jump"))
+
+
+def test_splits_are_drawn_from_by_themselves(dump: Path) -> None:
+    both = evaluate_files([dump, dump], num_draws=200)
+    first, second = (split["intervals"]["frame_mAP@0.5"]["std"] for split in both["splits"])
+    assert first != second
+    assert both["intervals"]["frame_mAP@0.5"]["std"] < min(first, second)
+    assert both["bootstrap"] == {"num_draws": 200, "seed": 0, "confidence": 0.95}

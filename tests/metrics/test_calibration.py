@@ -69,3 +69,14 @@ def test_every_detection_of_an_oracle_is_in_a_bin(oracle: Callable[[str], Any]) 
     result = calibration(frame_overlaps(tables, VOC.frame), VOC.frame, 0.5)
     assert result.counts.sum() == len(tables.boxes)
     assert 0 < result.expected_error < 1
+
+
+def test_tenths_are_in_the_bin_that_they_open(overlap_table: Callable[..., OverlapTable]) -> None:
+    tenths = table_of(overlap_table, [(tenth / 10, True) for tenth in range(11)])
+    assert calibration(tenths, VOC.frame, 0.5).counts.tolist() == [*[1] * 9, 2]
+
+
+def test_a_single_score_beyond_1_has_a_bin(overlap_table: Callable[..., OverlapTable]) -> None:
+    result = calibration(table_of(overlap_table, [(7.0, True)]), VOC.frame, 0.5)
+    assert result.counts.sum() == 1
+    assert (np.diff(result.edges) > 0).all()

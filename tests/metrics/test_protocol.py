@@ -79,6 +79,9 @@ def test_protocols_are_frozen() -> None:
     [
         ({"area": "envelop"}, "area='envelop' is no rule; choose one of 'envelope', 'trapezoid'"),
         ({"matching": "best"}, "matching='best' is no rule"),
+        ({"min_truth_area": -5.0}, "min_truth_area=-5.0 is no rule"),
+        ({"extra_truth": float("nan")}, "extra_truth=nan is no rule"),
+        ({"frame_size": (0, 0)}, r"frame_size=\(0, 0\) is no rule"),
         ({"detections_on": "some"}, "detections_on='some' is no rule; choose one of 'all', 'annotated'"),
     ],
 )
@@ -105,3 +108,8 @@ def test_an_unknown_preset_is_an_error_that_lists_those_that_there_are() -> None
     with pytest.raises(ConfigError, match="protocol 'vox' is not known; known are voc, act"):
         find_protocol("vox")
     assert find_protocol("act") is PROTOCOLS["act"]
+
+
+def test_an_iou_of_suppression_is_in_0_to_1() -> None:
+    with pytest.raises(ConfigError, match="nms_iou=7"):
+        dataclasses.replace(VOC.video, nms_iou=7.0)

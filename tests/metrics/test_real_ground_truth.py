@@ -23,7 +23,7 @@ def scored_as_detections(path: Path, split: str, left_out: str = "") -> Tables:
     truth = read_ground_truth(path, split=split)
     videos = [video for video in truth.annotations.videos if video.key != left_out]
     tables = make_tables(videos, len(truth.annotations.classes), half_open=truth.half_open)
-    return replace(tables, boxes=tables.truth.as_boxes(), tubes=tables.truth)
+    return replace(tables, boxes=tables.truth.as_boxes(), tubes=tables.truth, has_tubes=True)
 
 
 def percents(tables: Tables, protocol: str) -> tuple[float, set[float]]:
