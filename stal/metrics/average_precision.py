@@ -106,7 +106,7 @@ def ranked_hits(table: OverlapTable, matched: Int64[np.ndarray, " D"], num_class
     hits = matched != NOTHING
     return [
         RankedHits(rows, hits[rows], int(n))
-        for rows, n in zip(np.split(table.rows_by_class, ends[:-1]), num_truth, strict=True)
+        for rows, n in zip(np.split(table.within_classes.rows_by_class, ends[:-1]), num_truth, strict=True)
     ]
 
 

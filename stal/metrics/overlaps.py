@@ -94,10 +94,16 @@ class OverlapTable:
             pair_spatial_iou=None if self.pair_spatial_iou is None else self.pair_spatial_iou[kept],
         )
 
-    @cached_property
+    @property
     def within_classes(self) -> "OverlapTable":
-        """Return the table with the pairs of one class alone."""
-        return self.with_pairs(self.labels[self.pair_detection] == self.truth_labels[self.pair_truth])
+        """Return the table with the pairs of one class alone; itself, with all it has computed, if it has no others."""
+        return self if self._within_classes is None else self._within_classes
+
+    @cached_property
+    def _within_classes(self) -> "OverlapTable | None":
+        # None instead of the table itself, which would keep itself alive until Python looks for cycles.
+        same = self.labels[self.pair_detection] == self.truth_labels[self.pair_truth]
+        return None if same.all() else self.with_pairs(same)
 
 
 def frame_overlaps(tables: Tables, rules: FrameRules, *, within_classes: bool = False) -> OverlapTable:
