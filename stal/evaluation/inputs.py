@@ -72,7 +72,7 @@ def read_evaluand(
     linked = may_link and (file.tubes is None or link is not None)
     if trim is not None and not linked:
         raise ConfigError(
-            f"--trim {trim}: the tubes come from a file, and only linked ones are trimmed; give --link too"
+            f"--trim {trim}: only tubes that are linked here are trimmed, and these are not; name a linker with --link"
         )
     videos = file.annotations.videos
     found = link_with_progress(linker, file.detections, file.annotations) if linked else file.tubes

@@ -130,7 +130,7 @@ def test_ground_truth_as_detections_is_perfect_with_every_linker(
         ({"protocol": "vox"}, "protocol 'vox' is not known; known are voc, act"),
         ({"link": "on"}, "linker 'on' is not known; known are default"),
         ({"link": "online", "trim": "some"}, "trimmer 'some' is not known"),
-        ({"trim": "none"}, "give --link too"),
+        ({"trim": "none"}, "name a linker with --link"),
         ({"link": "online", "tubes": "tubes.npz"}, "leave one of them out"),
         ({"tubes": ["a.npz", "b.npz"]}, "1 files of detections, but 2 tubes"),
         ({"split": ["1", "2"]}, "1 files of detections, but 2 splits"),
