@@ -118,7 +118,7 @@ class Video(_ShapeRepr):
         tubes: the annotated tubes.
         split: `train`, `test`, or the name of another split.
         masks_path: .npz with the actors' silhouettes: `masks` (num_frames, height, width) uint8, where value v at a
-            voxel means the actor with tube id v - 1, and 0 means no actor. None if the data set has no silhouettes.
+            voxel means the actor with tube id v - 1, 0 no actor, 255 unknown. None if the data set has no silhouettes.
         scene: name of the scene, None where unknown.
     """
 

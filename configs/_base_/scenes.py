@@ -3,8 +3,8 @@
 from mmengine.optim import OneCycleLR, OptimWrapper
 from torch.optim import AdamW
 
+from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.transforms import TestTransform, TrainTransform
-from stal.data.tubes_json import read_tubes_json
 from stal.engine.model import DetectionModel
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.models.backbone import SlowFast

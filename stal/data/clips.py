@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Int64, Shaped, UInt8
 from torch.utils.data import Dataset, Sampler
 
+from stal.data.masks import UNKNOWN, read_masks
 from stal.data.sampling import clip_frames, test_keyframes, train_keyframes
 from stal.data.transforms import Transform, cut_boxes
-from stal.data.video import Backend, read_frames, read_masks
+from stal.data.video.reader import Backend, read_frames
 from stal.errors import AnnotationError
+from stal.ops.masks import box_masks
 from stal.structures import Annotations, Clip, Video
 
 
@@ -123,7 +125,11 @@ class ClipDataset(Dataset[Clip]):
         actor_masks = None
         if self.with_masks and video.masks_path is not None:
             tube_ids = np.array([tube.id for tube in video.tubes], np.int16)[seen.numpy()]
-            actor_masks = torch.from_numpy(self._read_masks(video, indices) == tube_ids[:, None, None, None] + 1)
+            masks = self._read_masks(video, indices)
+            actor_masks = torch.from_numpy(masks == tube_ids[:, None, None, None] + 1)
+            if (masks == UNKNOWN).any():
+                unknown = torch.from_numpy(masks == UNKNOWN)
+                actor_masks |= unknown & box_masks(clip_boxes[seen], video.height, video.width)
         return Clip(
             frames=torch.from_numpy(frames).permute(3, 0, 1, 2),
             boxes=clip_boxes[seen],

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stal.data.act_pickle import is_act_pickle, read_act_pickle
 from stal.data.detection_files import read_annotations
-from stal.data.pickles import load_pickle
+from stal.data.formats.act_pickle import is_act_pickle, read_act_pickle
+from stal.data.formats.pickles import load_pickle
+from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.truth_arrays import GroundTruth
-from stal.data.tubes_json import read_tubes_json
 from stal.data.ucf24 import read_pyannot
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from stal.data.pickles import load_pickle
+from stal.data.find_videos import VIDEO_SUFFIXES, find_videos
+from stal.data.formats.pickles import load_pickle
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError, ShapeError
 from stal.structures import Annotations, Tube, Video
 
@@ -51,7 +52,6 @@ CLASSES = (
 )
 HEIGHT, WIDTH, FPS = 240, 320, 25.0
 TEST_LIST = "testlist01.txt"
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def read_ucf24(
     test_list = Path(test_list or root / TEST_LIST)
     _check_paths(video_root, annotation_file, test_list)
     annotations = read_pyannot(annotation_file, test_list=test_list, split=split, classes=classes)
-    paths = _find_videos(video_root, annotations.classes)
+    paths = find_videos(video_root, [video.key for video in annotations.videos])
     missing = [video.key for video in annotations.videos if video.key not in paths]
     _report_missing(missing, len(annotations.videos), video_root, allow_missing)
     videos = [replace(video, path=paths[video.key]) for video in annotations.videos if video.key in paths]
@@ -203,17 +203,6 @@ def _read_test_list(test_list: Path, keys: Iterable[str], annotation_file: Path)
             f"is {unknown[0]}; take the list that comes with the annotations, not that of all 101 classes"
         )
     return test_keys
-
-
-def _find_videos(video_root: Path, classes: Sequence[str]) -> dict[str, Path]:
-    """Map keys to the videos that are there; a file is preferred to a folder of its frames."""
-    paths: dict[str, Path] = {}
-    for class_name in classes:
-        folder = video_root / class_name
-        entries = sorted(folder.iterdir()) if folder.is_dir() else []
-        paths |= {f"{class_name}/{entry.name}": entry for entry in entries if entry.is_dir()}
-        paths |= {f"{class_name}/{e.stem}": e for e in entries if e.suffix.lower() in VIDEO_SUFFIXES and e.is_file()}
-    return paths
 
 
 def _report_missing(missing: Sequence[str], num_wanted: int, video_root: Path, allow_missing: bool) -> None:

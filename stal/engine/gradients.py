@@ -15,7 +15,7 @@ from rich.progress import track
 from stal.attribution import GradientTube, gradient_tube, input_gradient
 from stal.data.clips import ClipDataset
 from stal.data.transforms import to_video_boxes
-from stal.data.video import count_frames, read_frames
+from stal.data.video.reader import count_frames, read_frames
 from stal.engine.build import build, build_annotations
 from stal.engine.checkpoint import load_weights, read_checkpoint
 from stal.engine.config import load_run_config

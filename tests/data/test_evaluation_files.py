@@ -7,8 +7,8 @@ import pytest
 
 from stal.data.detection_files import FORMAT, write_detections
 from stal.data.evaluation_files import read_evaluation
+from stal.data.formats.tubes_json import write_tubes_json
 from stal.data.ground_truth import read_ground_truth
-from stal.data.tubes_json import write_tubes_json
 from stal.errors import AnnotationError, ConfigError
 from stal.structures import Annotations, Tube, Video
 

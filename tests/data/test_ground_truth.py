@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stal.data.detection_files import FORMAT
+from stal.data.formats.tubes_json import write_tubes_json
 from stal.data.ground_truth import read_ground_truth
-from stal.data.tubes_json import write_tubes_json
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations, Tube, Video
 

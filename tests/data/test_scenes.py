@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.scenes import ACTIONS, SCENES, SPLITS, generate
 from stal.data.scenes.actions import stand
 from stal.data.scenes.actors import pose_skeleton
@@ -21,7 +22,6 @@ from stal.data.scenes.backgrounds import render_background
 from stal.data.scenes.generate import choose_scene
 from stal.data.scenes.performances import NUM_FRAMES
 from stal.data.scenes.render import over, tight_boxes
-from stal.data.tubes_json import read_tubes_json
 from stal.errors import ConfigError
 from stal.structures import Annotations, Video
 

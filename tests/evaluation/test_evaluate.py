@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stal.data.detection_files import write_detections
-from stal.data.tubes_json import write_tubes_json
+from stal.data.formats.tubes_json import write_tubes_json
 from stal.errors import ConfigError, ShapeError
 from stal.evaluation.evaluate import evaluate_files
 from stal.linking.linker import LINKERS

@@ -27,12 +27,12 @@ import cv2
 import numpy as np
 from rich.progress import Progress
 
+from stal.data.formats.tubes_json import write_tubes_json
 from stal.data.scenes.actions import ACTIONS
 from stal.data.scenes.backgrounds import SCENES, render_background
 from stal.data.scenes.encode import write_mp4
 from stal.data.scenes.performances import FPS, Performance, random_performance
 from stal.data.scenes.render import ActorLayer, over, render_actors
-from stal.data.tubes_json import write_tubes_json
 from stal.errors import ConfigError
 from stal.structures import Annotations, Video
 

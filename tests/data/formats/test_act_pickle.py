@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stal.data.act_pickle import read_act_pickle
 from stal.data.box_conventions import to_half_open
+from stal.data.formats.act_pickle import read_act_pickle
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 
 CATCH, JUMP = "catch/first", "jump/second"

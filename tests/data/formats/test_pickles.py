@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stal.data.pickles import load_pickle
+from stal.data.formats.pickles import load_pickle
 from stal.errors import AnnotationError, DataNotFoundError
 
 ANNOTATION = {

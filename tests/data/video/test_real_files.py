@@ -2,9 +2,9 @@ import av
 import numpy as np
 import pytest
 
-from stal.data.frame_table import frame_table
 from stal.data.ucf24 import read_ucf24
-from stal.data.video import count_frames, frame_rule, read_frames
+from stal.data.video.frame_table import frame_table
+from stal.data.video.reader import count_frames, frame_rule, read_frames
 from stal.errors import VideoReadError
 
 

@@ -2,12 +2,11 @@
 
 A read costs one pass over the file, from the last key frame before the first wanted frame where seeking is safe, else
 from the start, and holds only the frames that were asked for. Every frame on the way is compared with the file's
-frame table (`stal.data.frame_table`), so that a wrong frame is an error and never a silent result.
+frame table (`stal.data.video.frame_table`), so that a wrong frame is an error and never a silent result.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,10 +15,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Int64, Integer, UInt8
 
-from stal.data.frame_folder import list_frames, read_images
-from stal.data.frame_table import FrameTable, frame_table, map_frames, open_video, time_of
-from stal.errors import AnnotationError, ConfigError, DataNotFoundError, VideoReadError
-from stal.structures import Video
+from stal.data.video.frame_folder import list_frames, read_images
+from stal.data.video.frame_table import FrameTable, frame_table, map_frames, open_video, time_of
+from stal.errors import ConfigError, VideoReadError
 
 Indices = Sequence[int] | Integer[np.ndarray, " T"]
 Backend = Literal["pyav", "decord"]
@@ -52,7 +50,7 @@ def read_frames(
     table = None if path.is_dir() else frame_table(path)
     times = _folder_times(path) if table is None else table.times
     length = len(times) if num_frames is None else num_frames
-    wanted = _checked_indices(path, indices, length)
+    wanted = checked_indices(path, indices, length)
     if num_frames is not None:
         wanted = map_frames(times, num_frames, path)[1][wanted]
     ordinals, places = np.unique(wanted, return_inverse=True)
@@ -63,6 +61,43 @@ def read_frames(
     else:
         frames = _decode_with_pyav(path, table, ordinals)
     return frames if np.array_equal(ordinals, wanted) else frames[places]
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video says of itself.
+
+    Attributes:
+        path: the video file, or the folder of its frames.
+        num_frames: frames that it decodes to.
+        height, width: size in pixels of a frame as it is shown.
+        fps: average frames per second; None for a folder, or if the file does not say.
+    """
+
+    path: Path
+    num_frames: int
+    height: int
+    width: int
+    fps: float | None
+
+
+def video_facts(path: str | Path) -> VideoFacts:
+    """Return the length, size and rate of a video.
+
+    Args:
+        path: a video file, or a folder of frames.
+
+    Raises:
+        DataNotFoundError: there is no such file or folder.
+        VideoReadError: it cannot be decoded.
+    """
+    path = Path(path)
+    if path.is_dir():
+        names = list_frames(path)
+        height, width = read_images(names[:1]).shape[1:3]
+        return VideoFacts(path, len(names), height, width, None)
+    table = frame_table(path)
+    return VideoFacts(path, len(table), table.height, table.width, table.fps)
 
 
 def count_frames(path: str | Path) -> int:
@@ -93,37 +128,6 @@ def frame_rule(path: str | Path, num_frames: int) -> str:
     return map_frames(_frame_times(path), num_frames, path)[0]
 
 
-def read_masks(video: Video, indices: Indices) -> UInt8[np.ndarray, "T H W"]:
-    """Read the silhouettes of a video's actors: v at a voxel is the actor with tube id v - 1, and 0 is no actor.
-
-    Args:
-        video: a video that has a `masks_path`.
-        indices: 0-based frames, in any order, repeated or not.
-
-    Raises:
-        DataNotFoundError: the video has no masks, or their file is missing.
-        AnnotationError: the file is broken, or its masks are not those of the video.
-        VideoReadError: the video has no such frame.
-    """
-    path = video.masks_path
-    if path is None:
-        raise DataNotFoundError(f"video {video.key}: its data set has no silhouettes (masks_path is None)")
-    if not path.is_file():
-        raise DataNotFoundError(f"{path}: the silhouettes of video {video.key} are not there (data/README.md)")
-    wanted = _checked_indices(path, indices, video.num_frames)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            masks = archive["masks"]
-    except KeyError as error:
-        raise AnnotationError(f"{path}: has no array `masks`, only {archive.files}") from error
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise AnnotationError(f"{path}: not a .npz file with an array `masks` ({error}); generate it again") from error
-    shape = (video.num_frames, video.height, video.width)
-    if masks.shape != shape or masks.dtype != np.uint8:
-        raise AnnotationError(f"{path}: masks are {masks.dtype} {masks.shape}, but the video needs uint8 {shape}")
-    return masks[wanted]
-
-
 def _frame_times(path: Path) -> Int64[np.ndarray, " N"]:
     """Return the presentation times of the frames; those of a folder are 0, 1, 2, ..."""
     return _folder_times(path) if path.is_dir() else frame_table(path).times
@@ -133,8 +137,12 @@ def _folder_times(folder: Path) -> Int64[np.ndarray, " N"]:
     return np.arange(len(list_frames(folder)))
 
 
-def _checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.ndarray, " T"]:
-    """Return `indices` as an array, if there are any and all are frames of the video."""
+def checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.ndarray, " T"]:
+    """Return `indices` as an array.
+
+    Raises:
+        VideoReadError: there is none, or one is not a frame of the video at `path`, which has `num_frames`.
+    """
     array = np.asarray(indices)
     if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
         raise VideoReadError(f"{path}: frames are asked for by a sequence of integers, at least one, not {indices!r}")

@@ -50,6 +50,7 @@ class FrameTable:
         codec: FFmpeg's name of the codec.
         has_b_frames: whether frames may be stored in another order than they are shown in.
         packets_are_frames: whether every packet decodes to one frame and is marked as a key frame if that frame is one.
+        fps: average frames per second, None if the file does not say.
         num_damaged: frames of which parts were made up by the decoder, because the file is broken there.
     """
 
@@ -62,6 +63,7 @@ class FrameTable:
     codec: str
     has_b_frames: bool
     packets_are_frames: bool
+    fps: float | None
     num_damaged: int
 
     def __len__(self) -> int:
@@ -137,6 +139,7 @@ def _build_table(path: Path, size: int, mtime_ns: int) -> FrameTable:
                 f"{stream.frames or 'an unknown number'}; download the file again, or re-encode it"
             ) from error
         container_name, codec_name = container.format.name, stream.codec_context.name
+        fps = float(stream.average_rate) if stream.average_rate else None
     if first is None:
         raise VideoReadError(f"{path}: its {codec_name} stream holds no frame that decodes; download the file again")
     if num_damaged:
@@ -155,6 +158,7 @@ def _build_table(path: Path, size: int, mtime_ns: int) -> FrameTable:
         codec=codec_name,
         has_b_frames=has_b_frames,
         packets_are_frames=num_packets == len(times) and num_key_packets == len(key_frames),
+        fps=fps,
         num_damaged=num_damaged,
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from stal.data.box_conventions import to_half_open
-from stal.data.pickles import load_pickle
+from stal.data.formats.pickles import load_pickle
 from stal.errors import AnnotationError, ConfigError, ShapeError
 from stal.structures import Annotations, Tube, Video, describe
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stal.data import video as video_module
-from stal.data.frame_table import frame_table, map_frames
-from stal.data.video import count_frames, frame_rule, read_frames
+from stal.data.video import reader as video_module
+from stal.data.video.frame_table import frame_table, map_frames
+from stal.data.video.reader import count_frames, frame_rule, read_frames
 from stal.errors import DataNotFoundError, VideoReadError
 
 NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64

@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from stal.data.video import read_masks
+from stal.data.masks import read_masks
 from stal.errors import AnnotationError, DataNotFoundError, VideoReadError
 from stal.structures import Video
 

@@ -23,15 +23,14 @@ Boxes are written so that reading gives back the same float32 values.
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stal.errors import AnnotationError, DataNotFoundError, ShapeError
+from stal.data.formats.json_node import JsonNode, is_number, load_json, shorten
+from stal.errors import AnnotationError
 from stal.structures import Annotations, Tube, Video
 
 FORMAT = "stal-tubes"
@@ -40,9 +39,6 @@ VERSION = 1
 _FILE_KEYS = ("format", "version", "classes", "videos")
 _VIDEO_KEYS = ("key", "path", "num_frames", "height", "width", "fps", "split", "scene", "masks", "tubes")
 _TUBE_KEYS = ("id", "label", "frames", "boxes")
-_Built = TypeVar("_Built", Tube, Video, Annotations)
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def read_tubes_json(path: str | Path, split: str | None = None) -> Annotations:
@@ -61,17 +57,11 @@ def read_tubes_json(path: str | Path, split: str | None = None) -> Annotations:
         DataNotFoundError: there is no such file.
         AnnotationError: the file is not JSON, or not of this format; the message names the place in the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"{path}: no such annotation file; the scenes data set is made by "
-            "`python tools/make_scenes.py data/scenes`, see data/README.md"
-        )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path}: not a JSON file: {error}") from error
-    annotations = _parse_file(_Node(path, "", document))
+    root = load_json(
+        path,
+        missing="the scenes data set is made by `python tools/make_scenes.py data/scenes`, see data/README.md",
+    )
+    annotations = _parse_file(root)
     if split is None:
         return annotations
     try:
@@ -137,86 +127,22 @@ def _frames_to_runs(frames: Int64[np.ndarray, " T"]) -> list[list[int]]:
     return [[int(run[0]), int(run[-1]) + 1] for run in np.split(frames, breaks)]
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A value of the document that knows its file and its place in it, for the errors."""
-
-    file: Path
-    place: str
-    value: Any
-
-    def fail(self, reason: str) -> NoReturn:
-        raise AnnotationError(self.describe(reason))
-
-    def describe(self, reason: str) -> str:
-        return f"{self.file}: {self.place or 'the document'}: {reason}"
-
-    def require_object(self, keys: tuple[str, ...]) -> None:
-        """Fail unless the value is an object that has no keys but `keys`."""
-        if not isinstance(self.value, dict):
-            self.fail(f"expected an object, got {_shorten(self.value)}")
-        unknown = [key for key in self.value if key not in keys]
-        if unknown:
-            self.fail(f"unknown keys {unknown}; the keys are {', '.join(keys)}")
-
-    def build(self, kind: type[_Built], **fields: Any) -> _Built:
-        """Construct a structure of stal; what it refuses, this node is to blame for."""
-        try:
-            return kind(**fields)
-        except (ShapeError, AnnotationError) as error:
-            raise AnnotationError(self.describe(str(error))) from error
-
-    def child(self, key: str, optional: bool = False) -> "_Node":
-        if key not in self.value and not optional:
-            self.fail(f"the key {key!r} is missing")
-        return _Node(self.file, f"{self.place}.{key}".lstrip("."), self.value.get(key))
-
-    def items(self) -> Iterator["_Node"]:
-        if not isinstance(self.value, list):
-            self.fail(f"expected a list, got {_shorten(self.value)}")
-        return (_Node(self.file, f"{self.place}[{i}]", item) for i, item in enumerate(self.value))
-
-    def text(self) -> str:
-        if not isinstance(self.value, str):
-            self.fail(f"expected a text, got {_shorten(self.value)}")
-        return self.value
-
-    def integer(self) -> int:
-        if not isinstance(self.value, int) or isinstance(self.value, bool):
-            self.fail(f"expected an integer, got {_shorten(self.value)}")
-        return self.value
-
-    def number(self) -> float:
-        if not _is_number(self.value):
-            self.fail(f"expected a finite number, got {_shorten(self.value)}")
-        return float(self.value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FLOAT32_MAX
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _parse_file(root: _Node) -> Annotations:
+def _parse_file(root: JsonNode) -> Annotations:
     if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
-        root.fail(f'expected an object with "format": "{FORMAT}", got {_shorten(root.value)}')
+        root.fail(f'expected an object with "format": "{FORMAT}", got {shorten(root.value)}')
     version = root.child("version")
     if version.integer() != VERSION:
         version.fail(f"version {version.value} of the format; this release of stal reads version {VERSION}")
     root.require_object(_FILE_KEYS)
     classes = [node.text() for node in root.child("classes").items()]
     if len(set(classes)) != len(classes):
-        root.child("classes").fail(f"class names are not unique: {_shorten(classes)}")
+        root.child("classes").fail(f"class names are not unique: {shorten(classes)}")
     labels = {name: label for label, name in enumerate(classes)}
     videos = [_parse_video(node, labels) for node in root.child("videos").items()]
     return root.build(Annotations, classes=tuple(classes), videos=tuple(videos))
 
 
-def _parse_video(node: _Node, labels: dict[str, int]) -> Video:
+def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
     node.require_object(_VIDEO_KEYS)
     fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
     num_frames = node.child("num_frames").integer()
@@ -236,7 +162,7 @@ def _parse_video(node: _Node, labels: dict[str, int]) -> Video:
     )
 
 
-def _parse_tube(node: _Node, labels: dict[str, int], num_frames: int) -> Tube:
+def _parse_tube(node: JsonNode, labels: dict[str, int], num_frames: int) -> Tube:
     node.require_object(_TUBE_KEYS)
     label = node.child("label")
     if label.text() not in labels:
@@ -248,14 +174,14 @@ def _parse_tube(node: _Node, labels: dict[str, int], num_frames: int) -> Tube:
     return node.build(Tube, label=labels[label.value], frames=frames, boxes=boxes, id=node.child("id").integer())
 
 
-def _parse_frames(node: _Node, num_frames: int) -> Int64[np.ndarray, " T"]:
+def _parse_frames(node: JsonNode, num_frames: int) -> Int64[np.ndarray, " T"]:
     runs = []
     end = 0
     for run in node.items():
         bounds = [bound.integer() for bound in run.items()]
         if len(bounds) != 2 or not end <= bounds[0] < bounds[1] <= num_frames:
             run.fail(
-                f"got {_shorten(run.value)}; expected a run [start, stop) of 0-based frames, start < stop, "
+                f"got {shorten(run.value)}; expected a run [start, stop) of 0-based frames, start < stop, "
                 f"after the run before it (it ends at {end}) and within the {num_frames} frames of the video"
             )
         end = bounds[1]
@@ -265,8 +191,8 @@ def _parse_frames(node: _Node, num_frames: int) -> Int64[np.ndarray, " T"]:
     return np.concatenate(runs)
 
 
-def _parse_boxes(node: _Node) -> Float32[np.ndarray, "T 4"]:
+def _parse_boxes(node: JsonNode) -> Float32[np.ndarray, "T 4"]:
     for row in node.items():
-        if not (isinstance(row.value, list) and len(row.value) == 4 and all(map(_is_number, row.value))):
-            row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {_shorten(row.value)}")
+        if not (isinstance(row.value, list) and len(row.value) == 4 and all(map(is_number, row.value))):
+            row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {shorten(row.value)}")
     return np.array(node.value, dtype=np.float32).reshape(-1, 4)

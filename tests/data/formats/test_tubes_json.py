@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stal.data.tubes_json import read_tubes_json, write_tubes_json
+from stal.data.formats.tubes_json import read_tubes_json, write_tubes_json
 from stal.errors import AnnotationError, DataNotFoundError
 from stal.structures import Annotations, Tube, Video
 

@@ -1,0 +1,1 @@
+"""Annotation formats, one file each: every reader gives `stal.structures.Annotations`."""

@@ -1,0 +1,1 @@
+"""Frames of videos by their number, exactly."""
