@@ -20,6 +20,7 @@ ORDER = (
     "attribution",
     "visualize",
     "evaluation",
+    "checks",
     "engine",
 )
 MAX_LINES = 400
