@@ -1,22 +1,14 @@
 """Generate the data set `scenes`."""
 
-import argparse
 import time
 
 from rich.console import Console
 from rich.table import Table
 
-from stal.data.scenes.generate import SPLITS, generate, num_available_cores
+from stal.data.processes import num_available_cores
+from stal.data.scenes.generate import SPLITS, generate
 from stal.engine import command_line
 from stal.structures import Annotations
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse `160x120`."""
-    width, x, height = text.partition("x")
-    if not (width.isdecimal() and x and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form WIDTHxHEIGHT, such as 160x120")
-    return int(width), int(height)
 
 
 def print_summary(annotations: Annotations, elapsed_seconds: float) -> None:
@@ -41,7 +33,13 @@ def main() -> None:
     add("--correlation", type=float, default=0.9, help="how often the scene is the action's (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of all chance (default: %(default)s)")
     add("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="splits to make (default: all)")
-    add("--size", type=size, default="160x120", metavar="WxH", help="of the videos, in pixels (default: %(default)s)")
+    add(
+        "--size",
+        type=command_line.pixel_size,
+        default="160x120",
+        metavar="WxH",
+        help="of the videos, in pixels (default: %(default)s)",
+    )
     add("--jobs", type=int, default=num_available_cores(), help="processes (default: one a core, here %(default)s)")
     add("--overwrite", action="store_true", help="replace a data set that is in the folder already")
     args = parser.parse_args()
@@ -52,8 +50,8 @@ def main() -> None:
         correlation=args.correlation,
         seed=args.seed,
         splits=args.splits,
-        width=args.size[0],
-        height=args.size[1],
+        width=args.size[1],
+        height=args.size[0],
         jobs=args.jobs,
         overwrite=args.overwrite,
         show_progress=True,

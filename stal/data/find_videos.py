@@ -6,6 +6,12 @@ from pathlib import Path
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
 
 
+def video_key(name: str) -> str:
+    """Return the key of a video by the name of its file: the name without the suffix of a video."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else name
+
+
 def find_videos(root: str | Path, keys: Iterable[str]) -> dict[str, Path]:
     """Return where the videos are, by key; a key whose video is not there is left out.
 

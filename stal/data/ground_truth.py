@@ -7,14 +7,15 @@ from stal.data.detection_files import read_annotations
 from stal.data.formats.act_pickle import is_act_pickle, read_act_pickle
 from stal.data.formats.pickles import load_pickle
 from stal.data.formats.tubes_json import read_tubes_json
+from stal.data.formats.ucf24_mat import read_final_annots
+from stal.data.formats.ucf24_pickle import read_pyannot
 from stal.data.truth_arrays import GroundTruth
-from stal.data.ucf24 import read_pyannot
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations
 
 _KINDS = (
-    "this project's JSON (begins with `{`), an .npz with gt_* (begins with `PK`), pyannot.pkl of UCF101-24, "
-    "or a pickle like JHMDB-GT.pkl"
+    "this project's JSON (begins with `{`), an .npz with gt_* (begins with `PK`), pyannot.pkl or finalAnnots.mat of "
+    "UCF101-24, or a pickle like JHMDB-GT.pkl"
 )
 
 
@@ -22,13 +23,14 @@ def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTr
     """Read the ground truth that is scored against; what kind of file it is shows in its content.
 
     Args:
-        path: JSON of this project, .npz in the layout of detections files, `pyannot.pkl` of UCF101-24 with its
-            `testlist01.txt` beside it, or a pickle in the format of ACT (`UCF101v2-GT.pkl`, `JHMDB-GT.pkl`).
-        split: a split of the JSON file; `train` or `test` of pyannot.pkl; `1`, `2` or `3` of an ACT pickle. If None,
-            the only split of the file, and `test` of pyannot.pkl.
+        path: JSON of this project, .npz in the layout of detections files, annotations of UCF101-24 (`pyannot.pkl` or
+            `finalAnnots.mat` with `testlist01.txt` beside it, `pyannot_with_class_names.pkl`), or a pickle in the
+            format of ACT (`UCF101v2-GT.pkl`, `JHMDB-GT.pkl`).
+        split: a split of the JSON file; `train` or `test` of UCF101-24; `1`, `2` or `3` of an ACT pickle. If None, the
+            only split of the file, and `test` of UCF101-24.
 
     Raises:
-        DataNotFoundError: there is no such file, or pyannot.pkl has no test list beside it.
+        DataNotFoundError: there is no such file, or annotations of UCF101-24 have no test list beside them.
         AnnotationError: it is a folder, of none of these kinds, broken, or invalid.
         ConfigError: it has no such split, or several and none was chosen.
     """
@@ -48,9 +50,7 @@ def read_ground_truth(path: str | Path, *, split: str | None = None) -> GroundTr
     if start.startswith((b"{", b"[")):
         return GroundTruth(_read_json(path, split), half_open=True)
     if start.startswith(b"MATLAB"):
-        raise AnnotationError(
-            f"{path}: MATLAB files are not read; of UCF101-24, pyannot.pkl has the same annotations as finalAnnots.mat"
-        )
+        return GroundTruth(read_final_annots(path, split="test" if split is None else split), half_open=True)
     return _read_pickle(path, split)
 
 
@@ -70,8 +70,15 @@ def _read_pickle(path: Path, split: str | None) -> GroundTruth:
     except AnnotationError as error:
         raise AnnotationError(f"{error}, or name another file: ground truth is {_KINDS}") from error
     if is_act_pickle(raw):
-        return GroundTruth(read_act_pickle(path, split), half_open=False)
+        return GroundTruth(_read_test_videos(path, split), half_open=False)
     if isinstance(raw, Mapping) and ("db" in raw or all("/" in str(key) for key in raw)):
         return GroundTruth(read_pyannot(path, split="test" if split is None else split), half_open=True)
     keys = f" with the keys {sorted(map(str, raw))[:5]}" if isinstance(raw, Mapping) else ""
     raise AnnotationError(f"{path}: ground truth is {_KINDS}, but this is a pickled {type(raw).__name__}{keys}")
+
+
+def _read_test_videos(path: Path, split: str | None) -> Annotations:
+    """Return the test videos of one of the splits of an ACT pickle, which are its folds."""
+    if split is not None and not split.isdecimal():
+        raise ConfigError(f"{path}: has no split {split!r}; its splits are 1, 2, ..., and their test videos are taken")
+    return read_act_pickle(path, fold=None if split is None else int(split), split="test", half_open=False)

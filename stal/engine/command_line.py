@@ -44,6 +44,11 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Add the config, and the flags that change it, as mmaction2's tools have them."""
     parser.add_argument("config", help="config file, such as configs/scenes_batchmix_pgg.py")
     parser.add_argument("--work-dir", help="where logs, checkpoints and metrics go (default: work_dirs/<config>)")
+    add_options_flag(parser)
+
+
+def add_options_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the settings that change a config."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -57,6 +62,14 @@ def add_launcher_flag(parser: argparse.ArgumentParser) -> None:
     """Add the choice of how several processes are started."""
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="how processes start")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def pixel_size(text: str) -> tuple[int, int]:
+    """Parse a size in pixels such as `160x120`, width first as people write it, to (height, width)."""
+    width, x, height = text.partition("x")
+    if not (width.isdecimal() and x and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form WIDTHxHEIGHT, such as 160x120")
+    return int(height), int(width)
 
 
 def run(main: Callable[[], None]) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from stal.data.detection_files import FORMAT
 from stal.data.formats.tubes_json import write_tubes_json
+from stal.data.formats.ucf24_annotations import CLASSES
 from stal.data.ground_truth import read_ground_truth
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations, Tube, Video
@@ -21,12 +23,35 @@ def write_json(path: Path, *splits: str) -> Path:
     return path
 
 
+BIKING = ("Biking/v_Biking_g01_c01", "Biking/v_Biking_g02_c01")
+BOXES = np.array([[200, 10, 100, 50]], np.uint8)
+PYANNOT = {"label": 2, "annotations": [{"label": 2, "sf": 4, "ef": 5, "boxes": BOXES}], "numf": np.uint8(9)}
+
+
 def write_pyannot(path: Path) -> Path:
     """Write two videos of UCF101-24, the first of them of the test split."""
-    boxes = np.array([[200, 10, 100, 50]], np.uint8)
-    annotation = {"label": 2, "annotations": [{"label": 2, "sf": 4, "ef": 5, "boxes": boxes}], "numf": np.uint8(9)}
-    path.write_bytes(pickle.dumps({np.str_(f"Biking/v_Biking_g0{i}_c01"): annotation for i in (1, 2)}))
-    path.with_name("testlist01.txt").write_text("Biking/v_Biking_g01_c01\n")
+    path.write_bytes(pickle.dumps({np.str_(key): PYANNOT for key in BIKING}))
+    path.with_name("testlist01.txt").write_text(f"{BIKING[0]}\n")
+    return path
+
+
+def write_pyannot_with_class_names(path: Path) -> Path:
+    """Write the same two videos, with the train split in the file and no list beside it."""
+    path.with_name("testlist01.txt").unlink(missing_ok=True)
+    raw = {"db": {key: PYANNOT for key in BIKING}, "trainvideos": [BIKING[1]], "classes": list(CLASSES)}
+    path.write_bytes(pickle.dumps(raw))
+    return path
+
+
+def write_final_annots(path: Path) -> Path:
+    """Write the same two videos as MATLAB has them, and the list of test videos."""
+    annot = np.zeros((1, 2), [("num_imgs", "O"), ("name", "O"), ("tubes", "O")])
+    tubes = np.zeros((1, 1), [("ef", "O"), ("sf", "O"), ("class", "O"), ("boxes", "O")])
+    tubes[0, 0] = (5, 5, 3, BOXES)
+    for i, key in enumerate(BIKING):
+        annot[0, i] = (9, key, tubes)
+    savemat(path, {"annot": annot}, appendmat=False)
+    path.with_name("testlist01.txt").write_text(f"{BIKING[0]}\n")
     return path
 
 
@@ -51,10 +76,12 @@ def test_the_kind_of_a_file_shows_in_its_content(tmp_path: Path, name: str, writ
     assert from_json.half_open
     assert from_json.annotations.videos[0].tubes[0].frames.tolist() == [4]
 
-    from_pyannot = read_ground_truth(write_pyannot(path))
-    assert from_pyannot.half_open
-    assert [video.key for video in from_pyannot.annotations.videos] == ["Biking/v_Biking_g01_c01"]
-    assert from_pyannot.annotations.videos[0].tubes[0].boxes.tolist() == [[200, 10, 300, 60]]
+    for write in (write_pyannot, write_pyannot_with_class_names, write_final_annots):
+        from_ucf24 = read_ground_truth(write(path))
+        assert from_ucf24.half_open
+        assert [video.key for video in from_ucf24.annotations.videos] == [BIKING[0]]
+        assert from_ucf24.annotations.videos[0].tubes[0].frames.tolist() == [4]
+        assert from_ucf24.annotations.videos[0].tubes[0].boxes.tolist() == [[200, 10, 300, 60]]
 
     from_act = read_ground_truth(write_act(path), split="1")
     assert not from_act.half_open
@@ -74,8 +101,12 @@ def test_the_kind_of_a_file_shows_in_its_content(tmp_path: Path, name: str, writ
     [
         (lambda path: write_json(path, "train", "test"), "train", ["train/v"]),
         (lambda path: write_json(path, "only"), None, ["only/v"]),
-        (write_pyannot, "test", ["Biking/v_Biking_g01_c01"]),
-        (write_pyannot, "train", ["Biking/v_Biking_g02_c01"]),
+        (write_pyannot, "test", [BIKING[0]]),
+        (write_pyannot, "train", [BIKING[1]]),
+        (write_pyannot_with_class_names, "test", [BIKING[0]]),
+        (write_pyannot_with_class_names, "train", [BIKING[1]]),
+        (write_final_annots, "test", [BIKING[0]]),
+        (write_final_annots, "train", [BIKING[1]]),
         (write_act, "1", ["run/v"]),
         (write_act, "2", []),
     ],
@@ -92,7 +123,10 @@ def test_a_split_can_be_chosen(tmp_path: Path, write: Callable[[Path], Path], sp
         (lambda path: write_json(path, "train", "test"), None, ConfigError, "has the splits test, train; choose one"),
         (lambda path: write_json(path, "train"), "test", AnnotationError, r"the splits are \['train'\]"),
         (write_pyannot, "1", ConfigError, "no split '1'; it has 'train' and 'test'"),
-        (write_act, None, ConfigError, "has the splits 1, 2, none was chosen"),
+        (write_final_annots, "1", ConfigError, "no split '1'; it has 'train' and 'test'"),
+        (write_act, None, ConfigError, "has the folds 1, 2, none was chosen"),
+        (write_act, "3", ConfigError, "has the folds 1, 2, not 3"),
+        (write_act, "test", ConfigError, "has no split 'test'; its splits are 1, 2"),
     ],
 )
 def test_a_split_that_is_not_there_or_not_chosen_is_an_error(
@@ -116,15 +150,15 @@ def test_an_npz_has_no_splits(write_npz: Callable[..., Path]) -> None:
             b"Biking/v_Biking_g01_c01\n",
             "not a whole pickle .*, or name another file: ground truth is this project's JSON",
         ),
-        (b"MATLAB 5.0 MAT-file", r"MATLAB files are not read; .*pyannot\.pkl has the same annotations as finalAnnots"),
+        (b"MATLAB 5.0 MAT-file", r"not a MATLAB file of version 5 to 7\.2"),
         (b"{broken", "not a JSON file"),
         (json.dumps([1]).encode(), 'expected an object with "format"'),
         (b"PK\x03\x04broken", "not an .npz file"),
         (pickle.dumps([1]), r"JHMDB-GT\.pkl, but this is a pickled list$"),
         (pickle.dumps({"a": 1}), r"but this is a pickled dict with the keys \['a'\]"),
-        (pickle.dumps({"a/b": 1}), r"video a/b is of none of the 24 classes"),
+        (pickle.dumps({"a/b": 1}), r"video a/b is not of the format of pyannot\.pkl"),
         (pickle.dumps({}), "not a dict of videos as pyannot.pkl"),
-        (pickle.dumps({"db": 1}), r"the file with class names; use pyannot\.pkl"),
+        (pickle.dumps({"db": 1}), "has `db`, but not the videos in it"),
         (pickle.dumps({"labels": [], "gttubes": {}}), "expected a dict of gttubes"),
     ],
 )
@@ -167,6 +201,8 @@ def test_a_missing_file_and_a_missing_test_list_are_named(tmp_path: Path) -> Non
     ("name", "split", "counts"),
     [
         ("annotations/ucf24/pyannot.pkl", None, (910, 159289, 170580)),
+        ("annotations/ucf24/pyannot_with_class_names.pkl", "test", (910, 159289, 170580)),
+        ("annotations/ucf24/finalAnnots.mat", None, (910, 159289, 170580)),
         ("annotations/jhmdb/JHMDB-GT.pkl", "1", (268, 9139, 9139)),
         ("oracles/oracle_medium.npz", None, (200, 35017, 41230)),
     ],

@@ -4,34 +4,26 @@ import time
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
-from stal.data.ucf24 import CLASSES, read_pyannot, read_ucf24
+from stal.data.formats.ucf24_annotations import CLASSES
+from stal.data.ucf24 import read_ucf24
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 
 BIKING, DIVING, SKIING = "Biking/v_Biking_g01_c01", "Diving/v_Diving_g01_c01", "Skiing/v_Skiing_g01_c01"
+ARCHERY = "Archery/v_Archery_g01_c01"
 
 
-def tube(label, first, boxes):
-    return {"label": label, "sf": first, "ef": first + len(boxes), "boxes": np.array(boxes, np.uint8)}
-
-
-def annotation(class_name, num_frames, *tubes):
-    """One video as pyannot.pkl has it: boxes (x, y, w, h) and numf of the smallest unsigned type."""
-    label = CLASSES.index(class_name)
-    return {"numf": np.uint8(num_frames), "label": label, "annotations": [tube(label, *t) for t in tubes]}
-
-
-@pytest.fixture
-def raw():
-    return {
-        np.str_(BIKING): annotation("Biking", 200, (198, [[200, 10, 100, 50], [201, 10, 100, 51]])),
-        np.str_(DIVING): annotation("Diving", 9, (0, [[1, 1, 5, 6]]), (4, [[255, 2, 20, 7], [2, 239, 5, 1]])),
-        np.str_(SKIING): annotation("Skiing", 5),
-    }
+def annotation(key):
+    """One video as pyannot.pkl has it, with a box on frame 4 of 9."""
+    label = CLASSES.index(key.split("/")[0])
+    tube = {"label": label, "sf": 4, "ef": 5, "boxes": np.array([[200, 10, 100, 50]], np.uint8)}
+    return {"numf": np.uint8(9), "label": label, "annotations": [tube]}
 
 
 @pytest.fixture
-def root(tmp_path, raw):
+def root(tmp_path):
+    raw = {np.str_(key): annotation(key) for key in (BIKING, DIVING, SKIING)}
     (tmp_path / "pyannot.pkl").write_bytes(pickle.dumps(raw))
     (tmp_path / "testlist01.txt").write_bytes(f"{BIKING}\r\n{SKIING}.avi".encode())  # no end after the last line
     for name in (f"{BIKING}.avi", f"{DIVING}.mp4"):
@@ -42,46 +34,32 @@ def root(tmp_path, raw):
     return tmp_path
 
 
-def test_boxes_are_xyxy_without_the_overflow_of_uint8(root):
-    biking, diving, _ = read_ucf24(root).videos
-    assert biking.tubes[0].boxes.dtype == np.float32
-    assert biking.tubes[0].boxes.tolist() == [[200, 10, 300, 60], [201, 10, 301, 61]]
-    assert diving.tubes[1].boxes.tolist() == [[255, 2, 275, 9], [2, 239, 7, 240]]
+def write_official_lists(folder, fold, train, test):
+    """Write the lists of a fold, with a video of a class that has no tubes, and one that is not annotated."""
+    folder.mkdir(exist_ok=True)
+    classes = ("Archery", "Biking", "Diving", "Skiing")
+    index = {name: number for number, name in enumerate(classes, start=1)}
+    (folder / "classInd.txt").write_bytes("".join(f"{index[name]} {name}\r\n" for name in classes).encode())
+    train = [*train, "Biking/v_Biking_g99_c99"]
+    lines = "".join(f"{key}.avi {index[key.split('/')[0]]}\r\n" for key in train)
+    (folder / f"trainlist0{fold}.txt").write_bytes(lines.encode())
+    (folder / f"testlist0{fold}.txt").write_bytes("\r\n".join(f"{key}.avi" for key in (*test, ARCHERY)).encode())
 
 
-def test_frames_are_zero_based_and_the_end_is_exclusive(root):
-    biking, diving, skiing = read_ucf24(root).videos
-    assert biking.tubes[0].frames.tolist() == [198, 199]
-    assert [tube.frames.tolist() for tube in diving.tubes] == [[0], [4, 5]]
-    assert [tube.id for tube in diving.tubes] == [0, 1]
-    assert (biking.num_frames, diving.num_frames, skiing.num_frames) == (200, 9, 5)
-    assert skiing.tubes == ()
+def splits_of(annotations):
+    return {video.key: video.split for video in annotations.videos}
 
 
 def test_videos_are_found_as_files_of_several_kinds_and_as_folders_of_frames(root):
     annotations = read_ucf24(root)
     found = {video.key: video.path.relative_to(root / "videos").as_posix() for video in annotations.videos}
     assert found == {BIKING: f"{BIKING}.avi", DIVING: f"{DIVING}.mp4", SKIING: SKIING}
-    assert {(video.height, video.width, video.fps) for video in annotations.videos} == {(240, 320, 25.0)}
+    assert {(video.height, video.width, video.fps) for video in annotations.videos} == {(240, 320, None)}
 
 
 def test_a_file_is_preferred_to_a_folder_of_its_frames(root):
     (root / "videos" / BIKING).mkdir()
     assert read_ucf24(root).videos[0].path.name == "v_Biking_g01_c01.avi"
-
-
-@pytest.mark.parametrize(
-    ("split", "keys"), [("train", [DIVING]), ("test", [BIKING, SKIING]), (None, [BIKING, DIVING, SKIING])]
-)
-def test_the_test_list_makes_the_splits(root, split, keys):
-    assert [video.key for video in read_ucf24(root, split=split).videos] == keys
-
-
-def test_labels_follow_the_alphabetical_class_names(root):
-    annotations = read_ucf24(root)
-    assert annotations.classes == CLASSES == tuple(sorted(CLASSES))
-    assert len(CLASSES) == 24
-    assert annotations.videos[1].tubes[0].label == CLASSES.index("Diving")
 
 
 def test_chosen_classes_are_renumbered_in_their_order(root):
@@ -99,30 +77,79 @@ def test_every_path_can_be_given_on_its_own(root, tmp_path_factory):
     assert len(read_ucf24(root, **{key: str(elsewhere / name) for key, name in paths.items()}).videos) == 3
 
 
-def test_annotations_are_read_without_videos(root):
-    for path in (root / "videos").rglob("*.*"):
-        path.unlink()
-    annotations = read_pyannot(root / "pyannot.pkl")
-    assert [video.key for video in annotations.videos] == [BIKING, DIVING, SKIING]
-    assert [video.split for video in annotations.videos] == ["test", "train", "test"]
-    assert annotations.videos[0].path.as_posix() == BIKING
-    (root / "testlist01.txt").rename(root / "other.txt")
-    (video,) = read_pyannot(root / "pyannot.pkl", test_list=root / "other.txt", split="test", classes=["Skiing"]).videos
-    assert video.key == SKIING
+@pytest.mark.parametrize(
+    ("split", "keys"), [("train", [DIVING]), ("test", [BIKING, SKIING]), (None, [BIKING, DIVING, SKIING])]
+)
+def test_the_test_list_makes_the_splits_of_fold_1(root, split, keys):
+    assert [video.key for video in read_ucf24(root, split=split).videos] == keys
 
 
-def test_annotations_without_their_test_list_are_an_error(root):
+def test_the_official_lists_make_the_splits_of_the_other_folds(root, caplog):
+    write_official_lists(root / "ucfTrainTestlist", 2, train=[BIKING, SKIING], test=[DIVING])
+    with caplog.at_level(logging.INFO):
+        annotations = read_ucf24(root, fold=2)
+    assert splits_of(annotations) == {BIKING: "train", DIVING: "test", SKIING: "train"}
+    assert "ucfTrainTestlist: 1 of 4 videos of these classes are not annotated" in caplog.text
+    assert [video.key for video in read_ucf24(root, fold=2, split="test").videos] == [DIVING]
+
+
+def test_the_official_lists_can_make_the_splits_of_fold_1_too(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lists")
+    write_official_lists(folder, 1, train=[SKIING], test=[BIKING, DIVING])
     (root / "testlist01.txt").unlink()
-    with pytest.raises(
-        DataNotFoundError, match=r"testlist01\.txt: there is no such file.*beside them, see data/README"
-    ):
-        read_pyannot(root / "pyannot.pkl")
+    assert splits_of(read_ucf24(root, split_lists=folder)) == {BIKING: "test", DIVING: "test", SKIING: "train"}
+
+
+def test_an_annotated_video_that_the_official_lists_lack_is_named(root):
+    write_official_lists(root / "ucfTrainTestlist", 3, train=[BIKING], test=[DIVING])
+    with pytest.raises(AnnotationError, match=r"ucfTrainTestlist: 1 of 3 annotated videos are neither .*v_Skiing_g01"):
+        read_ucf24(root, fold=3)
+
+
+def test_a_list_of_test_videos_beside_official_lists_is_refused(root):
+    for choice in ({"fold": 2}, {"split_lists": root}):
+        with pytest.raises(ConfigError, match=r"test_list .*testlist01\.txt is .*; give one of them"):
+            read_ucf24(root, test_list=root / "testlist01.txt", **choice)
+
+
+def write_with_class_names(path, raw):
+    path.write_bytes(pickle.dumps({"db": raw, "trainvideos": [DIVING], "classes": list(CLASSES)}))
+
+
+def write_mat(path, raw):
+    annot = np.zeros((1, len(raw)), [("num_imgs", "O"), ("name", "O"), ("tubes", "O")])
+    for i, (key, video) in enumerate(raw.items()):
+        tubes = np.zeros((1, 1), [("ef", "O"), ("sf", "O"), ("class", "O"), ("boxes", "O")])
+        tubes[0, 0] = (5, 5, video["label"] + 1, video["annotations"][0]["boxes"])
+        annot[0, i] = (9, str(key), tubes)
+    savemat(path, {"annot": annot}, appendmat=False)
+
+
+@pytest.mark.parametrize("write", [write_with_class_names, write_mat])
+def test_the_kind_of_an_annotation_file_shows_in_its_content(root, write):
+    expected = read_ucf24(root)
+    path = root / "pyannot.pkl"
+    write(path, pickle.loads(path.read_bytes()))
+    annotations = read_ucf24(root)
+    assert splits_of(annotations) == splits_of(expected)
+    for video, other in zip(annotations.videos, expected.videos, strict=True):
+        assert (video.path, video.num_frames) == (other.path, other.num_frames)
+        assert video.tubes[0].frames.tolist() == other.tubes[0].frames.tolist() == [4]
+        assert video.tubes[0].boxes.tolist() == other.tubes[0].boxes.tolist() == [[200, 10, 300, 60]]
+
+
+def test_the_pickle_with_class_names_needs_no_test_list(root):
+    path = root / "pyannot.pkl"
+    write_with_class_names(path, pickle.loads(path.read_bytes()))
+    (root / "testlist01.txt").unlink()
+    assert splits_of(read_ucf24(root)) == {BIKING: "test", DIVING: "train", SKIING: "test"}
 
 
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
         ("split", "val", "no split 'val'"),
+        ("fold", 0, "no fold 0; it has 1, 2, 3"),
         ("classes", ["Running"], "Running.*must be one of Basketball"),
         ("classes", ["Diving", "Diving"], "at most once"),
     ],
@@ -167,59 +194,21 @@ def test_absent_paths_are_named_at_once_and_fast(tmp_path):
         assert text in str(error.value)
 
 
-def test_a_test_video_without_annotation_is_named(root):
-    with (root / "testlist01.txt").open("a") as file:
-        file.write("\nArchery/v_Archery_g01_c01.avi\n")
-    with pytest.raises(AnnotationError, match=r"testlist01\.txt: 1 of 3 .*Archery/v_Archery_g01_c01"):
+def test_an_absent_list_alone_is_named(root):
+    (root / "testlist01.txt").unlink()
+    with pytest.raises(
+        DataNotFoundError, match=r"testlist01\.txt: there is no such file, and .*pyannot\.pkl does not say"
+    ):
         read_ucf24(root)
+    with pytest.raises(DataNotFoundError, match=r"missing are the test list .*mine\.txt \(looked for from"):
+        read_ucf24(root, test_list=root / "mine.txt")
+    with pytest.raises(DataNotFoundError, match=r"missing are the official lists .*ucfTrainTestlist"):
+        read_ucf24(root, fold=2)
 
 
-def change_label(raw):
-    raw[BIKING]["label"] = 3
-
-
-def drop_boxes(raw):
-    del raw[BIKING]["annotations"][0]["boxes"]
-
-
-def flatten_boxes(raw):
-    raw[BIKING]["annotations"][0]["boxes"] = np.zeros(8, np.uint8)
-
-
-def lengthen(raw):
-    raw[BIKING]["annotations"][0]["ef"] = 201
-
-
-def shift_beyond_the_end(raw):
-    raw[BIKING]["annotations"][0] |= {"sf": 199, "ef": 201}
-
-
-def empty_box(raw):
-    raw[BIKING]["annotations"][0]["boxes"][1, 2] = 0
-
-
-def rename(raw):
-    raw["Archery/v_Archery_g01_c01"] = raw[BIKING]
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (change_label, r"Biking_g01_c01 has labels \[2, 3\] instead of 2"),
-        (drop_boxes, "Biking_g01_c01 is not of the format of pyannot.pkl"),
-        (flatten_boxes, "Biking_g01_c01 is not of the format of pyannot.pkl"),
-        (lengthen, "Biking_g01_c01, frames 198 to 201"),
-        (shift_beyond_the_end, "Biking_g01_c01.* frame 200"),
-        (empty_box, "Biking_g01_c01, frames 198 to 200.*box 1"),
-        (rename, "Archery_g01_c01 is of none of the 24 classes"),
-        (lambda raw: raw.clear(), "not a dict of videos"),
-        (lambda raw: raw.update(db={}), "the file with class names"),
-    ],
-)
-def test_a_broken_annotation_is_named(root, raw, damage, message):
-    damage(raw)
-    (root / "pyannot.pkl").write_bytes(pickle.dumps(raw))
-    with pytest.raises(AnnotationError, match=message):
+def test_a_broken_annotation_is_named(root):
+    (root / "pyannot.pkl").write_bytes(pickle.dumps({BIKING: 3}))
+    with pytest.raises(AnnotationError, match=r"pyannot\.pkl: video Biking/v_Biking_g01_c01 is not of the format"):
         read_ucf24(root)
 
 

@@ -1,6 +1,7 @@
 """A value of a JSON document that knows its place, so that every error can name it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,20 @@ def load_json(path: str | Path, *, missing: str = "check the path") -> "JsonNode
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such annotation file; {missing}")
     try:
-        return JsonNode(path, "", json.loads(path.read_text(encoding="utf-8-sig")))
+        return JsonNode(path, "", json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys))
     except OSError as error:
         raise AnnotationError(f"{path}: the file cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not a JSON file: {error}") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; the parser itself would keep the last of two equal keys and lose the other."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} is there twice in one object")
+    return value
 
 
 @dataclass(frozen=True)

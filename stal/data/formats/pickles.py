@@ -1,21 +1,24 @@
 """Load annotation pickles without running what is in them: plain `pickle.load` executes any code that a file holds."""
 
 import pickle
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stal.data.formats.pickled_arrays import PickledType, array_of_buffer, empty_array, latin_1_bytes, scalar
 from stal.errors import AnnotationError, DataNotFoundError
 
-_ALLOWED = {
-    ("builtins", "frozenset"),
-    ("builtins", "set"),
-    ("_codecs", "encode"),  # how Python 2 wrote bytes
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("builtins", "frozenset"): frozenset,
+    ("builtins", "set"): set,
+    ("_codecs", "encode"): latin_1_bytes,  # how bytes are written for Python 2
+    ("collections", "OrderedDict"): OrderedDict,
+    ("numpy", "dtype"): PickledType,
+    ("numpy", "ndarray"): empty_array,
+    ("numpy._core.multiarray", "_reconstruct"): empty_array,
+    ("numpy._core.multiarray", "scalar"): scalar,
+    ("numpy._core.numeric", "_frombuffer"): array_of_buffer,
 }
 
 # What pickle documents that a broken file may raise, and what its opcodes were seen to raise on random bytes.
@@ -24,8 +27,7 @@ _BROKEN = (
     AttributeError,
     EOFError,
     ImportError,
-    IndexError,
-    KeyError,
+    LookupError,
     MemoryError,
     NameError,
     OverflowError,
@@ -38,11 +40,13 @@ class _PlainUnpickler(pickle.Unpickler):
     """Builds containers, numbers, texts and numpy arrays, and refuses everything else by name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return an allowed global; numpy 1 wrote `numpy.core` where numpy 2 has `numpy._core`."""
+        """Return what stands for a global; numpy 1 wrote `numpy.core` where numpy 2 has `numpy._core`."""
         module = module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins")
         if (module, name) not in _ALLOWED:
             raise _RefusedGlobalError(f"{module}.{name}")
-        return super().find_class(module, name)
+        function = _ALLOWED[module, name]
+        # A pickle may set attributes of what it gets: it shall not get what the next one gets too.
+        return lambda *arguments: function(*arguments)
 
 
 class _RefusedGlobalError(Exception):

@@ -18,7 +18,10 @@ Layout (`null` is allowed for `fps`, `scene` and `masks`, and they may be left o
         }]
      }]}
 
-Boxes are written so that reading gives back the same float32 values.
+Boxes are written so that reading gives back the same float32 values. `tubes.schema.json` beside this file describes the
+layout as a JSON Schema (Draft 2020-12); the reader refuses what it refuses, and moreover what it cannot express:
+classes that are not in the list, runs that overlap or leave the video, another number of boxes than frames, boxes
+without area.
 """
 
 import json
@@ -73,23 +76,38 @@ def read_tubes_json(path: str | Path, split: str | None = None) -> Annotations:
 def write_tubes_json(annotations: Annotations, path: str | Path) -> None:
     """Write annotations, one line a video, so that `read_tubes_json` gives them back.
 
+    One video after the other is converted, and the file is there only when it is complete.
+
     Args:
         annotations: the data set; its tubes are annotated ones, without scores.
         path: the JSON file; its folder is made if there is none.
 
     Raises:
-        AnnotationError: a tube has a score, which the format cannot hold.
+        AnnotationError: a tube has a score, two classes have one name, or a rate is not above 0, which the format
+            cannot hold.
     """
     path = Path(path)
+    classes = annotations.classes
+    if len(set(classes)) < len(classes):
+        raise AnnotationError(f"{path}: class names are not unique: {shorten(list(classes))}")
+    header = json.dumps({"format": FORMAT, "version": VERSION, "classes": classes})
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(
-        json.dumps(_video_to_json(video, annotations.classes, path.parent)) for video in annotations.videos
-    )
-    header = json.dumps({"format": FORMAT, "version": VERSION, "classes": annotations.classes})
-    path.write_text(f'{header[:-1]}, "videos": [\n{lines}\n]}}\n', encoding="utf-8")
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(f'{header[:-1]}, "videos": [')
+            for number, video in enumerate(annotations.videos):
+                file.write(",\n" if number else "\n")
+                file.write(json.dumps(_video_to_json(video, classes, path.parent)))
+            file.write("\n]}\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _video_to_json(video: Video, classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    if video.fps is not None and not 0 < video.fps < np.inf:
+        raise AnnotationError(f"video {video.key}: fps {video.fps} must be above 0, or None where it is not known")
     return {
         "key": video.key,
         "path": _relative(video.path, folder),
@@ -129,7 +147,10 @@ def _frames_to_runs(frames: Int64[np.ndarray, " T"]) -> list[list[int]]:
 
 def _parse_file(root: JsonNode) -> Annotations:
     if not isinstance(root.value, dict) or root.value.get("format") != FORMAT:
-        root.fail(f'expected an object with "format": "{FORMAT}", got {shorten(root.value)}')
+        root.fail(
+            f'expected an object with "format": "{FORMAT}", got {shorten(root.value)}; other formats are brought into '
+            "this one by `python tools/import_annotations.py`"
+        )
     version = root.child("version")
     if version.integer() != VERSION:
         version.fail(f"version {version.value} of the format; this release of stal reads version {VERSION}")
@@ -145,6 +166,8 @@ def _parse_file(root: JsonNode) -> Annotations:
 def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
     node.require_object(_VIDEO_KEYS)
     fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
+    if fps.value is not None and fps.number() <= 0:
+        fps.fail(f"got {fps.value}; expected frames per second, or null where they are not known")
     num_frames = node.child("num_frames").integer()
     folder = node.file.parent
     return node.build(

@@ -23,24 +23,31 @@ class VideoSource:
     size: tuple[int, int] | None = None
     fps: float | None = None
 
-    def facts(self, key: str, *, num_frames: int, owner: str) -> VideoFacts:
+    def facts(self, key: str, *, num_frames: int, owner: str, size: tuple[int, int] | None = None) -> VideoFacts:
         """Return what is known of a video.
 
         Args:
             key: of the video, below `root`, with or without suffix; a bare name is looked for in all of `root`.
             num_frames: frames that the annotation needs; without `root` this is taken for the number of frames.
             owner: what asks, for errors.
+            size: (height, width) in pixels if the annotation says it of this video; goes before that of the source.
 
         Raises:
             DataNotFoundError: the video is not in `root`.
             VideoReadError: it cannot be decoded.
-            AnnotationError: neither `root` nor `size` is given.
+            AnnotationError: the size is not known, or not that of the video in `root`.
         """
         if self.root is not None:
             facts = video_facts(self._find(key, owner))
+            if size not in (None, (facts.height, facts.width)):
+                raise AnnotationError(
+                    f"{owner}: video {key} was annotated in {size[1]} x {size[0]} pixels, but {facts.path} has "
+                    f"{facts.width} x {facts.height}; give the videos that were annotated"
+                )
             return VideoFacts(facts.path, facts.num_frames, facts.height, facts.width, self.fps or facts.fps)
-        if self.size is not None:
-            return VideoFacts(Path(key), num_frames, *self.size, self.fps)
+        size = size or self.size
+        if size is not None:
+            return VideoFacts(Path(key), num_frames, *size, self.fps)
         raise AnnotationError(
             f"{owner}: this format does not say the size of video {key}; give the folder of the videos (--videos DIR), "
             "or one size for all of them (--size WIDTHxHEIGHT)"

@@ -15,7 +15,6 @@ stands idle, is mostly outside of the image, or mostly hidden.
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -117,13 +116,6 @@ def generate(
     annotations = Annotations(tuple(ACTIONS), tuple(videos))
     write_tubes_json(annotations, out / ANNOTATIONS_FILE)
     return annotations
-
-
-def num_available_cores() -> int:
-    """Return the number of cores that this process may use, where the system tells, or else has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_arguments(

@@ -66,6 +66,84 @@ def test_code_is_refused_by_its_name(path, monkeypatch, function, args, name):
     assert not (path.parent / "hacked").exists()
 
 
+ARRAYS = (
+    np.arange(6, dtype=">i2").reshape(2, 3),
+    np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    np.arange(24, dtype=np.uint8).reshape(2, 3, 4).transpose(2, 0, 1),
+    np.array(5, np.uint16),
+    np.array([True, False]),
+    np.array([["é", "two"]]),
+    np.array([b"a", b"bc"]),
+)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_of_numbers_and_texts_keep_their_values_types_and_shapes(path, protocol):
+    scalars = [np.str_("x"), np.bytes_(b"x"), np.bool_(True), np.float64(0.5), np.int64(-1)]
+    path.write_bytes(pickle.dumps([ARRAYS, scalars], protocol=protocol))
+    arrays, values = load_pickle(path)
+    expected, _ = pickle.loads(path.read_bytes())
+    for loaded, array in zip(arrays, expected, strict=True):
+        assert (loaded.dtype, loaded.shape, loaded.strides) == (array.dtype, array.shape, array.strides)
+        np.testing.assert_array_equal(loaded, array)
+    assert [(type(value), value) for value in values] == [(type(scalar), scalar) for scalar in scalars]
+
+
+def test_arrays_and_texts_may_be_empty(path):
+    path.write_bytes(pickle.dumps([np.zeros((0, 4), np.float32), np.str_("")], protocol=3))
+    array, text = load_pickle(path)
+    assert (array.shape, array.dtype, text) == ((0, 4), np.float32, "")
+
+
+class StatePayload(Payload):
+    """Calls a function, and then gives a state to what it returned."""
+
+    def __init__(self, state, function, *args):
+        self.call = function, args, state
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Payload(np.ndarray, (1,), "O", b"A" * 8),
+        StatePayload((1, (1,), np.dtype("O"), False, b"A" * 8), np.ndarray, (0,), "b"),
+        np.array([1, "object"], object),
+        np.array([(1, 2.5)], dtype=[("a", "u1"), ("b", "f4")]),
+        StatePayload((3, "|", None, ("a",), {"a": (np.dtype("u1"), 0)}, 8, 1, 27), np.dtype, "V8"),
+        StatePayload((3, "|", None, ("a",), {"a": (np.dtype("u1"), 0)}, 1, 1, 27), np.dtype, "u1"),
+        Payload(np._core.multiarray.scalar, np.dtype("U1"), b"\xff\xff\xff\xff"),
+        StatePayload((1, (1,), np.dtype("U1"), False, b"\xff\xff\xff\x7f"), np.ndarray, (0,), "b"),
+        Payload(np._core.multiarray.scalar, np.dtype("u2"), b"\x01"),
+        StatePayload((1, (2**40,), np.dtype("u1"), False, b"A"), np.ndarray, (0,), "b"),
+    ],
+)
+def test_arrays_that_would_break_memory_are_refused(path, value):
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(AnnotationError, match=r"annotations\.pkl: not a whole pickle"):
+        load_pickle(path)
+
+
+def test_bytes_in_another_encoding_are_refused(path):
+    for encoding in (b"lat?n1", b"rot-13"):
+        path.write_bytes(
+            pickle.dumps(b"\xe9", protocol=2).replace(b"\x06\x00\x00\x00latin1", b"\x06\x00\x00\x00" + encoding)
+        )
+        with pytest.raises(
+            AnnotationError, match=rf"not a whole pickle \(ValueError: bytes in the encoding .{encoding[:3].decode()}"
+        ):
+            load_pickle(path)
+
+
+def test_a_pickle_cannot_change_what_the_next_one_is_built_with(path):
+    for name in ("numpy\ndtype", "numpy\nndarray", "numpy._core.multiarray\nscalar", "collections\nOrderedDict"):
+        # gives the function itself the attributes __defaults__ and __kwdefaults__
+        state = pickle.dumps((None, {"__defaults__": (1,), "__kwdefaults__": {"a": 1}}), protocol=2)[2:-1]
+        path.write_bytes(b"\x80\x02c" + name.encode() + b"\n" + state + b"b.")
+        load_pickle(path)
+    path.write_bytes(pickle.dumps(ANNOTATION))
+    assert load_pickle(path)["Biking/v_1"]["numf"] == 3
+
+
 def test_every_truncation_is_an_annotation_error(path):
     whole = pickle.dumps(ANNOTATION)
     for length in range(len(whole)):

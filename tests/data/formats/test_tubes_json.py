@@ -1,15 +1,18 @@
 """The annotation format: lossless, and precise about what is wrong with a file."""
 
+import copy
 import dataclasses
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jsonschema import Draft202012Validator
 
 from stal.data.formats.tubes_json import read_tubes_json, write_tubes_json
 from stal.errors import AnnotationError, DataNotFoundError
@@ -152,6 +155,7 @@ TUBE = (*VIDEO, "tubes", 0)
         ((*VIDEO, "num_frames"), 6.0, r"videos\[0\]\.num_frames: expected an integer, got 6\.0"),
         ((*VIDEO, "num_frames"), True, r"videos\[0\]\.num_frames: expected an integer, got True"),
         ((*VIDEO, "height"), 0, r"videos\[0\]: video a: 6 frames of 0 x 16"),
+        ((*VIDEO, "fps"), 0, r"videos\[0\]\.fps: got 0; expected frames per second"),
         ((*VIDEO, "fps"), "25", r"videos\[0\]\.fps: expected a finite number"),
         ((*VIDEO, "path"), None, r"videos\[0\]\.path: expected a text, got None"),
         ((*VIDEO, "tubes"), {}, r"videos\[0\]\.tubes: expected a list"),
@@ -185,3 +189,83 @@ def test_a_bad_value_is_named_with_its_place(tmp_path: Path, place: tuple, value
         parent[place[-1]] = value
     with pytest.raises(AnnotationError, match=rf"annotations\.json: .*{message}"):
         read_tubes_json(save(broken, tmp_path))
+
+
+SCHEMA = json.loads(resources.files("stal.data.formats").joinpath("tubes.schema.json").read_text())
+
+
+def test_the_schema_is_one_and_accepts_what_is_documented_and_written(tmp_path: Path) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator(SCHEMA).validate(document())
+    write_tubes_json(read_tubes_json(save(document(), tmp_path)), tmp_path / "x.json")
+    Draft202012Validator(SCHEMA).validate(json.loads((tmp_path / "x.json").read_text()))
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 9),
+    st.sampled_from([10**400, -(2**60), 1e308, 3.4e38, 0.5, float("nan"), float("inf")]),
+    st.text(max_size=2),
+    st.lists(st.integers(0, 3), max_size=4),
+    st.just({}),
+    st.just(REMOVED),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from([place for place in places(document()) if place]), junk=JUNK)
+def test_the_reader_refuses_what_the_schema_refuses_and_raises_nothing_else(
+    tmp_path: Path, place: tuple[Any, ...], junk: Any
+) -> None:
+    value = copy.deepcopy(document())
+    node = value
+    for key in place[:-1]:
+        node = node[key]
+    if junk is REMOVED:
+        del node[place[-1]]
+    else:
+        node[place[-1]] = junk
+    is_valid = Draft202012Validator(SCHEMA).is_valid(value)
+    try:
+        read_tubes_json(save(value, tmp_path))
+    except AnnotationError:
+        return
+    assert is_valid
+
+
+def test_nothing_is_left_where_writing_fails(tmp_path: Path) -> None:
+    tube = Tube(label=0, frames=np.array([0]), boxes=np.array([[0, 0, 1, 1]], np.float32), score=0.5)
+    video = Video(key="a", path=Path("a.mp4"), num_frames=1, height=2, width=2, tubes=(tube,))
+    (tmp_path / "x.json").write_text("before")
+    with pytest.raises(AnnotationError):
+        write_tubes_json(Annotations(("a",), (video,)), tmp_path / "x.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    assert (tmp_path / "x.json").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("classes", "fps", "message"),
+    [(("a", "a"), 25.0, "not unique"), (("a",), 0.0, "fps 0"), (("a",), np.nan, "fps nan")],
+)
+def test_what_could_not_be_read_back_is_not_written(
+    tmp_path: Path, classes: tuple[str, ...], fps: float, message: str
+) -> None:
+    video = Video(key="a", path=Path("a.mp4"), num_frames=1, height=2, width=2, fps=fps)
+    with pytest.raises(AnnotationError, match=message):
+        write_tubes_json(Annotations(classes, (video,)), tmp_path / "x.json")
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(document()).replace('"num_frames": 6', '"num_frames": 6, "num_frames": 7'))
+    with pytest.raises(
+        AnnotationError, match=r"annotations\.json: not a JSON file: the key 'num_frames' is there twice"
+    ):
+        read_tubes_json(path)
