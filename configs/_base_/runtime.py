@@ -10,6 +10,7 @@ from mmengine.hooks import (
 )
 from mmengine.visualization import LocalVisBackend, Visualizer
 
+from stal.engine.bad_samples import BadSamplesHook
 from stal.engine.checkpoint import PlainCheckpointHook
 from stal.engine.progress import ProgressHook
 
@@ -21,7 +22,7 @@ default_hooks = dict(
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_last=True),
 )
-custom_hooks = [dict(type=PlainCheckpointHook), dict(type=ProgressHook)]
+custom_hooks = [dict(type=PlainCheckpointHook), dict(type=BadSamplesHook), dict(type=ProgressHook)]
 log_processor = dict(window_size=20, by_epoch=True)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 env_cfg = dict(mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))

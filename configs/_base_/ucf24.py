@@ -16,9 +16,11 @@ from stal.models.detector import TubeDetector
 data = dict(
     type=read_ucf24,
     root="data/ucf24",
+    fold=1,  # 2 and 3 need the lists of UCF101
     video_root=None,  # None: <root>/videos
     annotation_file=None,  # None: <root>/pyannot.pkl
     test_list=None,  # None: <root>/testlist01.txt
+    split_lists=None,  # None: <root>/ucfTrainTestlist, for folds 2 and 3
     allow_missing=False,
 )
 _clip = dict(num_frames_clip=32, stride=1)
@@ -27,7 +29,14 @@ _size = (224, 304)  # height, width: a short side of 224 as in SlowFast's traini
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
-    dataset=dict(split="train", clips_per_video=4, transform=dict(type=TrainTransform, size=_size), **_clip),
+    dataset=dict(
+        split="train",
+        clips_per_video=4,
+        balance="video",  # what comes equally often; or "tube", "class", or "sqrt" between these two
+        max_bad_share=0.01,  # of the samples, which may be unreadable; they are named in <work_dir>/bad_samples.jsonl
+        transform=dict(type=TrainTransform, size=_size),
+        **_clip,
+    ),
 )
 test_dataloader = dict(
     batch_size=8,
