@@ -30,6 +30,10 @@ class VideoReadError(StalError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class BadDataError(StalError, RuntimeError):
+    """More samples of a data set cannot be read than may be, or they cannot be written down."""
+
+
 class ConfigError(StalError, ValueError):
     """A config has an unknown key or a value that cannot work."""
 

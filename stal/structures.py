@@ -118,7 +118,8 @@ class Video(_ShapeRepr):
         tubes: the annotated tubes.
         split: `train`, `test`, or the name of another split.
         masks_path: .npz with the actors' silhouettes: `masks` (num_frames, height, width) uint8, where value v at a
-            voxel means the actor with tube id v - 1, 0 no actor, 255 unknown. None if the data set has no silhouettes.
+            voxel means the actor with tube id v - 1, 0 no actor, 255 unknown; or a puppet mask of JHMDB (.mat), of the
+            actor with tube id 0. None if the data set has no silhouettes.
         scene: name of the scene, None where unknown.
     """
 
@@ -276,6 +277,21 @@ class Clip(_ShapeRepr):
                 f"clip of {self.video_key}: frame_indices {tuple(self.frame_indices.shape)} and to_video "
                 f"{tuple(self.to_video.shape)} must be ({t},) and (4,) for {t} frames"
             )
+
+    def pixels_to(self, device: torch.device | str) -> Clip:
+        """Return the clip with frames and silhouettes on `device`; the rest is small, and stays where it is."""
+        masks = self.actor_masks
+        return dataclasses.replace(
+            self,
+            frames=self.frames.to(device, non_blocking=True),
+            actor_masks=None if masks is None else masks.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> Clip:
+        """Return the clip in memory from which a GPU copies while the CPU goes on, as a DataLoader asks for it."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        pinned: dict[str, Any] = {name: v.pin_memory() for name, v in values.items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **pinned)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

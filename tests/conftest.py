@@ -1,12 +1,21 @@
 """Fixtures that every test may use; array shapes in signatures are checked while the tests run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("stal", "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _frame_tables_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' frame tables out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STAL_CACHE", str(tmp_path_factory.mktemp("frame_tables")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from stal.errors import AnnotationError, ShapeError
 from stal.structures import Annotations, Clip, ClipBatch, Detections, Tube, Video
@@ -276,6 +277,29 @@ def test_a_clip_batch_moves_with_all_that_it_has() -> None:
         value = getattr(moved, field.name)
         assert {v.device.type for v in (value if isinstance(value, tuple) else [value])} == {"meta"}
     assert batch(1).to("cpu").sources is None
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_the_pixels_of_a_clip_move_and_its_annotation_stays(masks: bool) -> None:
+    moved = clip(2, masks=masks).pixels_to("meta")
+    assert moved.frames.is_meta
+    assert moved.actor_masks is None or moved.actor_masks.is_meta
+    assert {moved.boxes.device.type, moved.valid.device.type, moved.labels.device.type} == {"cpu"}
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_loader_pins_every_tensor_of_its_clips(masks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)  # the real one needs a GPU
+    (result,) = pin_memory([clip(1, masks=masks)])
+    tensors = [value for value in vars(result).values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 6 + masks
+    assert {id(tensor) for tensor in tensors} == {id(tensor) for tensor in pinned}
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,24 @@ def test_broken_data_end_training_with_one_readable_error(scenes, tmp_path, caps
     assert "Traceback" not in message
 
 
+@pytest.mark.slow
+def test_a_training_replaces_a_bad_video_and_names_it_at_its_end(scenes, tmp_path):
+    annotations = json.loads((scenes / "annotations.json").read_text())
+    train = [video for video in annotations["videos"] if video["split"] == "train"]
+    for video in annotations["videos"]:
+        video["path"], video["masks"] = str(scenes / video["path"]), None
+    train[1]["path"] = str(tmp_path / "broken.mp4")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "annotations.json").write_text(json.dumps(annotations))
+    work_dir = tmp_path / "work"
+    flags = as_flags(options(tmp_path, **{"train_dataloader.num_workers": 1}))
+    done = tool("train", CONFIG, "--work-dir", str(work_dir), "--cfg-options", *flags)
+    assert done.returncode == 0, done.stderr
+    (line,) = (work_dir / "bad_samples.jsonl").read_text().splitlines()
+    assert json.loads(line)["path"] == str(tmp_path / "broken.mp4")
+    assert f"could not be read, and others took their place; they are named in {work_dir}" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [({"link": "viterbo"}, "'viterbo' is not known; known are default"), ({"protocol": "vox"}, "'vox' is not known")],

@@ -1,31 +1,49 @@
-"""A data set of clips, and the sampler that gives every sample of every epoch its own random numbers."""
+"""A data set of clips."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Int64, Shaped, UInt8
-from torch.utils.data import Dataset, Sampler
+from jaxtyping import Bool, Float32, Int64, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
 
+from stal.data.balance import Balance, BalancedDraws
+from stal.data.ledger import SampleLedger
 from stal.data.masks import UNKNOWN, read_masks
 from stal.data.sampling import clip_frames, test_keyframes, train_keyframes
-from stal.data.transforms import Transform, cut_boxes
-from stal.data.video.reader import Backend, read_frames
-from stal.errors import AnnotationError
+from stal.data.transforms import PendingClip, Transform, cut_boxes
+from stal.data.video.mapping import Damaged
+from stal.data.video.reader import Backend, damage_of, read_frames, readable_frames
+from stal.data.video.time_limit import time_limit
+from stal.data.video_cache import VideoCache
+from stal.errors import AnnotationError, BadDataError, ConfigError, DataNotFoundError, VideoReadError
 from stal.ops.masks import box_masks
-from stal.structures import Annotations, Clip, Video
+from stal.structures import Annotations, Clip, Tube, Video
+
+TransformPlace = Literal["worker", "device"]
+
+_BAD_SAMPLE = (VideoReadError, DataNotFoundError, AnnotationError)
 
 
-class ClipDataset(Dataset[Clip]):
+class ClipDataset(Dataset[Clip | PendingClip]):
     """Clips of annotated videos.
 
-    For training, sample i is a clip around a keyframe drawn from the annotated frames of video i // `clips_per_video`;
-    videos without a box are left out. For testing, the clips cover every frame of every video, video after video.
+    For training, the `clips_per_video` clips for each video are shared out by `balance`; a clip has an actor on its
+    keyframe, and videos without a box are left out. For testing, the clips cover every frame of every video, video
+    after video.
 
     All random numbers of a sample come from (`seed`, index, sample seed) and nothing else, so that it does not matter
     which worker makes it. The sample seed comes with the index, as `EpochSampler` does it; a plain index has seed 0.
+
+    A training clip that cannot be read (a file is missing, broken, at odds with its annotation, or takes too long) is
+    written down in the ledger, and a clip of another video takes its place. That one is drawn from (`seed`, index,
+    sample seed, number of the attempt): all other samples stay what they were. Once more than `max_bad_share` of the
+    samples are bad, the training ends with an error. In testing nothing is replaced: the error is raised.
     """
 
     def __init__(
@@ -38,10 +56,16 @@ class ClipDataset(Dataset[Clip]):
         training: bool,
         seed: int = 0,
         clips_per_video: int = 1,
+        balance: Balance = "video",
         step: int | None = None,
+        transform_on: TransformPlace = "worker",
         with_masks: bool = False,
         cache_bytes: int = 0,
         backend: Backend = "pyav",
+        damaged: Damaged = "error",
+        read_timeout_seconds: float | None = 60.0,
+        ledger: Path | None = None,
+        max_bad_share: float = 0.01,
     ) -> None:
         """Prepare the list of samples; no video is opened yet.
 
@@ -52,15 +76,28 @@ class ClipDataset(Dataset[Clip]):
             transform: called with every clip and its random generator.
             training: random keyframes with boxes, or all keyframes that cover the videos.
             seed: of everything random.
-            clips_per_video: training clips an epoch takes of each video.
+            clips_per_video: training clips of an epoch, for each video with a box.
+            balance: what comes equally often in training: `video`, `tube`, `class`, or `sqrt` between the last two
+                (see `BalancedDraws`).
             step: frames of the video from one test clip to the next; None for the span of a clip.
+            transform_on: `worker`: samples are transformed clips; `device`: they are `PendingClip`, transformed on the
+                device. That spares the workers more than half of their time, but whole frames travel there, so it is
+                for videos that are not much larger than the transformed clips.
             with_masks: read the actors' silhouettes of the videos that have them.
             cache_bytes: memory in each process for whole decoded videos; what does not fit is decoded each time.
             backend: the library that decodes video files, see `read_frames`.
+            damaged: `error`: a video that is cut off or broken is bad; `keep`: training takes clips of the part that
+                can be read, testing holds its last frame, and the ledger names the video.
+            read_timeout_seconds: a clip whose reading takes longer is bad; None for no limit.
+            ledger: file that names bad samples, a JSON object on each line; None to log them.
+            max_bad_share: part of the training samples that may be bad, 0 for none. The first few may be more.
 
         Raises:
             AnnotationError: there is no video, or none with a box to train on.
+            ConfigError: there is no such balance or place, or a number is out of range.
         """
+        if transform_on not in get_args(TransformPlace):
+            raise ConfigError(f"transform_on {transform_on!r} is none of {', '.join(get_args(TransformPlace))}")
         self.annotations = annotations
         self.metainfo = {"classes": annotations.classes}  # mmengine stores it in checkpoints
         self.num_frames_clip = num_frames_clip
@@ -70,9 +107,14 @@ class ClipDataset(Dataset[Clip]):
         self.seed = seed
         self.clips_per_video = clips_per_video
         self.step = num_frames_clip * stride if step is None else step
+        self.transform_on = transform_on
         self.with_masks = with_masks
         self.backend = backend
-        self._cache = _VideoCache(cache_bytes)
+        self.damaged = damaged
+        self.read_timeout_seconds = read_timeout_seconds
+        self.ledger = SampleLedger(ledger, max_bad_share)
+        self._cache = VideoCache(cache_bytes)
+        self._num_readable: dict[str, int] = {}
         if training:
             self.videos = tuple(video for video in annotations.videos if video.tubes)
         else:
@@ -86,42 +128,98 @@ class ClipDataset(Dataset[Clip]):
                 if annotations.videos
                 else "the annotations hold no video; check the split"
             )
+        if training:
+            self._draws = BalancedDraws(self.videos, balance)
 
     def __len__(self) -> int:
         return len(self.videos) * self.clips_per_video if self.training else len(self._test_keyframes)
 
     @property
     def num_clips(self) -> dict[str, int]:
-        """Number of clips of each video, by its key, in the order of the samples."""
+        """Number of clips of each video, by its key, in the order of the samples.
+
+        Raises:
+            ConfigError: it differs from epoch to epoch, since tubes or classes are balanced.
+        """
         if self.training:
+            if self._draws.balance != "video":
+                raise ConfigError(f"balance {self._draws.balance!r}: the clips of a video differ from epoch to epoch")
             return dict.fromkeys((video.key for video in self.videos), self.clips_per_video)
         counts = np.bincount(self._test_videos).tolist()  # every video has a clip
         return dict(zip((video.key for video in self.videos), counts, strict=True))
 
-    def __getitem__(self, index: int | tuple[int, int]) -> Clip:
-        """Return a transformed clip; `index` is its position, or (position, sample seed)."""
+    def __getitem__(self, index: int | tuple[int, int]) -> Clip | PendingClip:
+        """Return a clip, transformed or to be; `index` is its position, or (position, sample seed)."""
         position, sample_seed = index if isinstance(index, tuple) else (index, 0)
         if not 0 <= position < len(self):
             raise IndexError(f"sample {position} of a data set of {len(self)} clips")
-        generator = np.random.default_rng((self.seed, position, sample_seed))
-        if self.training:
-            video = self.videos[position // self.clips_per_video]
-            keyframe = generator.choice(train_keyframes(video))
-        else:
-            video = self.videos[self._test_videos[position]]
-            keyframe = self._test_keyframes[position]
-        return self.transform(self._read_clip(video, int(keyframe)), generator)
+        clip, generator = (self._draw_clip if self.training else self._test_clip)(position, sample_seed)
+        if self.transform_on == "device":
+            return PendingClip(clip, self.transform, generator)
+        return self.transform(clip, generator)
 
-    def _read_clip(self, video: Video, keyframe: int) -> Clip:
-        """Return the clip around a keyframe as it is in the video, with the actors that it shows."""
-        indices = clip_frames(keyframe, self.num_frames_clip, self.stride, video.num_frames)
+    def _test_clip(self, position: int, sample_seed: int) -> tuple[Clip, np.random.Generator]:
+        """Return a test clip, and the random generator for its transform."""
+        video = self.videos[self._test_videos[position]]
+        with time_limit(self.read_timeout_seconds, str(video.path)):
+            self._num_readable_frames(video)  # for the ledger
+            clip = self._read_clip(video, int(self._test_keyframes[position]), video.num_frames)
+        return clip, np.random.default_rng((self.seed, position, sample_seed))
+
+    def _draw_clip(self, position: int, sample_seed: int) -> tuple[Clip, np.random.Generator]:
+        """Return a training clip, after as many attempts as it takes, and the random generator that it was drawn by."""
+        entropy = (self.seed, position, sample_seed)
+        generator = np.random.default_rng(entropy)
+        candidate = self._draws.draw(position, len(self), generator)
+        bad_videos: list[str] = []
+        while True:
+            video, tubes = candidate
+            keyframe = None
+            try:
+                with time_limit(self.read_timeout_seconds, str(video.path)):
+                    num_frames = self._num_readable_frames(video)
+                    keyframe = _draw_keyframe(video, tubes, num_frames, generator)
+                    clip = self._read_clip(video, keyframe, num_frames)
+                self.ledger.count_good()
+                return clip, generator
+            except _BAD_SAMPLE as error:
+                bad_videos.append(video.key)
+                generator = np.random.default_rng((*entropy, len(bad_videos)))
+                replacement = self._draws.redraw(bad_videos, generator)
+                self.ledger.record_bad(
+                    error,
+                    video=video.key,
+                    path=str(video.path),
+                    keyframe=keyframe,
+                    position=position,
+                    sample_seed=sample_seed,
+                    attempt=len(bad_videos),
+                    replacement=replacement and replacement.video.key,
+                )
+                if replacement is None:
+                    raise BadDataError(
+                        f"no video is left to take the place of a bad sample: {len(bad_videos)} were tried, named"
+                        f"{self.ledger.place}; the last: {error}"
+                    ) from error
+                candidate = replacement
+
+    def _num_readable_frames(self, video: Video) -> int:
+        """Return how many frames at the start of a video there are; the ledger gets a line if they are not all."""
+        if self.damaged == "error":
+            return video.num_frames
+        if video.key not in self._num_readable:
+            self._num_readable[video.key] = readable_frames(video.path, video.num_frames)
+            damage = damage_of(video.path, video.num_frames)
+            if damage is not None:
+                self.ledger.write(kind="damaged", message=damage, video=video.key, path=str(video.path))
+        return self._num_readable[video.key]
+
+    def _read_clip(self, video: Video, keyframe: int, num_frames: int) -> Clip:
+        """Return the clip around a keyframe, among the first `num_frames` of a video, with the actors that it shows."""
+        indices = clip_frames(keyframe, self.num_frames_clip, self.stride, num_frames)
         frames = self._read_frames(video, indices)
-        boxes = np.zeros((len(video.tubes), len(indices), 4), np.float32)
-        valid = np.zeros((len(video.tubes), len(indices)), bool)
-        for row, tube in enumerate(video.tubes):
-            boxes[row], valid[row] = tube.boxes_at(indices)
-        clip_boxes, clip_valid = cut_boxes(torch.from_numpy(boxes), torch.from_numpy(valid), video.height, video.width)
-        seen = clip_valid.any(dim=1)
+        boxes, valid = _boxes_at(video, indices)
+        seen = valid.any(dim=1)
         actor_masks = None
         if self.with_masks and video.masks_path is not None:
             tube_ids = np.array([tube.id for tube in video.tubes], np.int16)[seen.numpy()]
@@ -129,11 +227,11 @@ class ClipDataset(Dataset[Clip]):
             actor_masks = torch.from_numpy(masks == tube_ids[:, None, None, None] + 1)
             if (masks == UNKNOWN).any():
                 unknown = torch.from_numpy(masks == UNKNOWN)
-                actor_masks |= unknown & box_masks(clip_boxes[seen], video.height, video.width)
+                actor_masks |= unknown & box_masks(boxes[seen], video.height, video.width)
         return Clip(
             frames=torch.from_numpy(frames).permute(3, 0, 1, 2),
-            boxes=clip_boxes[seen],
-            valid=clip_valid[seen],
+            boxes=boxes[seen],
+            valid=valid[seen],
             labels=torch.tensor([tube.label for tube in video.tubes], dtype=torch.int64)[seen],
             actor_masks=actor_masks,
             video_key=video.key,
@@ -148,7 +246,9 @@ class ClipDataset(Dataset[Clip]):
             video.num_frames * video.height * video.width * 3,
             video.num_frames,
             indices,
-            lambda wanted: read_frames(video.path, wanted, num_frames=video.num_frames, backend=self.backend),
+            lambda wanted: read_frames(
+                video.path, wanted, num_frames=video.num_frames, backend=self.backend, damaged=self.damaged
+            ),
         )
         if frames.shape[1:3] != (video.height, video.width):
             raise AnnotationError(
@@ -167,68 +267,27 @@ class ClipDataset(Dataset[Clip]):
         )
 
 
-class _VideoCache:
-    """Whole decoded videos, kept until a byte budget is spent."""
-
-    def __init__(self, num_bytes: int) -> None:
-        self._free_bytes = num_bytes
-        self._volumes: dict[str, np.ndarray] = {}
-
-    def read(
-        self,
-        key: str,
-        num_bytes: int,
-        num_frames: int,
-        indices: Int64[np.ndarray, " T"],
-        read: Callable[[np.ndarray], np.ndarray],
-    ) -> Shaped[np.ndarray, "T ..."]:
-        """Return the frames at `indices`: from memory, or else by `read`, of the whole video if it fits the budget."""
-        if key not in self._volumes:
-            if num_bytes > self._free_bytes:
-                return read(indices)
-            self._volumes[key] = read(np.arange(num_frames))
-            self._free_bytes -= num_bytes
-        return self._volumes[key][indices]
+def _draw_keyframe(video: Video, tubes: Sequence[Tube], num_frames: int, generator: np.random.Generator) -> int:
+    """Return one of the first `num_frames` frames of a video on which one of the tubes has a box."""
+    keyframes = train_keyframes(tubes)
+    keyframes = keyframes[keyframes < num_frames]
+    if len(keyframes) == 0:
+        raise VideoReadError(
+            f"{video.path}: only {num_frames} of {video.num_frames} frames can be read, and no box to train on is on "
+            "them; download it again"
+        )
+    return int(generator.choice(keyframes))
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yield (index, sample seed) pairs in a new random order every epoch, this process's share of them.
-
-    The seeds depend on the seed, the epoch and the position in the epoch, and travel with the index: workers that
-    live through many epochs need not be told of a new one. With several processes, each takes every
-    `world_size`-th sample; the first samples are repeated at the end so that all have the same number.
-    """
-
-    def __init__(self, dataset: Sized, seed: int = 0) -> None:
-        """Note the process's rank among those of torch.distributed, or that it is the only one.
-
-        Args:
-            dataset: what to take samples of; only its length is used.
-            seed: the same on all processes.
-        """
-        super().__init__()
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self.rank = torch.distributed.get_rank() if distributed else 0
-        self.world_size = torch.distributed.get_world_size() if distributed else 1
-        self.num_samples = len(dataset)
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return -(-self.num_samples // self.world_size)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        generator = np.random.default_rng((self.seed, self.epoch))
-        order = np.resize(generator.permutation(self.num_samples), len(self) * self.world_size)
-        seeds = generator.integers(2**63, size=len(order))
-        share = slice(self.rank, None, self.world_size)
-        yield from zip(order[share].tolist(), seeds[share].tolist(), strict=True)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the seeds of the next pass, 0-based."""
-        self.epoch = epoch
+def _boxes_at(video: Video, frames: Int64[np.ndarray, " T"]) -> tuple[Float32[Tensor, "N T 4"], Bool[Tensor, "N T"]]:
+    """Return the boxes of all tubes of a video on some frames, cut to it, and where there is one."""
+    boxes = np.zeros((len(video.tubes), len(frames), 4), np.float32)
+    valid = np.zeros((len(video.tubes), len(frames)), bool)
+    for row, tube in enumerate(video.tubes):
+        boxes[row], valid[row] = tube.boxes_at(frames)
+    return cut_boxes(torch.from_numpy(boxes), torch.from_numpy(valid), video.height, video.width)
 
 
-def collate_clips(clips: Sequence[Clip]) -> list[Clip]:
+def collate_clips(clips: Sequence[Clip | PendingClip]) -> list[Clip | PendingClip]:
     """Leave clips as they are: the device stacks them, where actors can be mixed before."""
     return list(clips)

@@ -1,10 +1,12 @@
 """Which frames of a video make a clip, and on which keyframes to put clips."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
 from stal.errors import ConfigError, ShapeError
-from stal.structures import Video
+from stal.structures import Tube
 
 
 def clip_frames(
@@ -40,11 +42,9 @@ def clip_frames(
     return (keyframe + offsets).clip(0, num_video_frames - 1)
 
 
-def train_keyframes(video: Video) -> Int64[np.ndarray, " K"]:
-    """Return the frames on which any tube has a box, rising: a clip around them has an actor on its keyframe."""
-    if not video.tubes:
-        return np.zeros(0, np.int64)
-    return np.unique(np.concatenate([tube.frames for tube in video.tubes]))
+def train_keyframes(tubes: Sequence[Tube]) -> Int64[np.ndarray, " K"]:
+    """Return the frames on which a tube has a box, rising: a clip around one has an actor on its keyframe."""
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *(tube.frames for tube in tubes)]))
 
 
 def test_keyframes(num_video_frames: int, num_frames_clip: int, stride: int, step: int) -> Int64[np.ndarray, " K"]:

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from stal.data import pixels
 from stal.errors import ConfigError, ShapeError
 from stal.structures import Clip
 
 Transform = Callable[[Clip, np.random.Generator], Clip]
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+@dataclass(frozen=True)
+class PendingClip:
+    """A clip as it was decoded, which is transformed where its pixels are wanted.
+
+    Attributes:
+        clip: as it is in the video.
+        transform: to be called with it.
+        generator: source of the transform's random numbers; it is left as it is.
+    """
+
+    clip: Clip
+    transform: Transform
+    generator: np.random.Generator
+
+    def pixels_to(self, device: torch.device | str) -> Clip:
+        """Return the transformed clip, its frames and silhouettes on `device`."""
+        return self.transform(self.clip.pixels_to(device), copy.deepcopy(self.generator))
+
+    def pin_memory(self) -> PendingClip:
+        """Return it with a pinned clip, as a DataLoader asks for it."""
+        return dataclasses.replace(self, clip=self.clip.pin_memory())
 
 
 def cut_boxes(
@@ -62,14 +84,13 @@ def resize_clip(clip: Clip, height: int, width: int) -> Clip:
     _, _, old_height, old_width = clip.frames.shape
     if (height, width) == (old_height, old_width):
         return clip
-    frames = F.interpolate(clip.frames.transpose(0, 1), (height, width), mode="bilinear", antialias=True)
     actor_masks = None
     if clip.actor_masks is not None:
         actor_masks = clip.actor_masks[..., _nearest(old_height, height)[:, None], _nearest(old_width, width)]
     scale = torch.tensor([width / old_width, height / old_height])
     return dataclasses.replace(
         clip,
-        frames=frames.transpose(0, 1),
+        frames=pixels.stretch(clip.frames, height, width),
         boxes=clip.boxes * scale.repeat(2),
         actor_masks=actor_masks,
         to_video=torch.cat([clip.to_video[:2] / scale, clip.to_video[2:]]),
@@ -107,7 +128,7 @@ def crop_clip(clip: Clip, top: int, left: int, height: int, width: int) -> Clip:
     seen = valid.any(dim=1)
     return dataclasses.replace(
         clip,
-        frames=F.pad(clip.frames, margins),
+        frames=pixels.cut(clip.frames, top, left, height, width),
         boxes=boxes[seen],
         valid=valid[seen],
         labels=clip.labels[seen],
@@ -124,7 +145,7 @@ def flip_clip(clip: Clip) -> Clip:
     scale_x, scale_y, shift_x, shift_y = clip.to_video
     return dataclasses.replace(
         clip,
-        frames=clip.frames.flip(-1),
+        frames=pixels.mirror(clip.frames),
         boxes=boxes,
         actor_masks=None if clip.actor_masks is None else clip.actor_masks.flip(-1),
         to_video=torch.stack([-scale_x, scale_y, shift_x + scale_x * width, shift_y]),
@@ -137,8 +158,7 @@ def jitter_colour(
     """Change the colours of a clip, by one draw for all of its frames, so that nothing flickers.
 
     Each factor is drawn from [1 - strength, 1 + strength]: brightness scales the values, contrast their distance from
-    the clip's mean grey, saturation their distance from the pixel's own grey. All three are linear in RGB and applied
-    as one 3 x 4 matrix, rounded and cut to 0..255 once.
+    the clip's mean grey, saturation their distance from the pixel's own grey (see `pixels.recolour`).
 
     Args:
         clip: uint8 RGB.
@@ -151,15 +171,9 @@ def jitter_colour(
         The clip with new uint8 frames.
     """
     strengths = np.array([brightness, contrast, saturation])
-    bright, contrasted, saturated = generator.uniform(1 - strengths, 1 + strengths)
-    num_channels, num_frames, height, width = clip.frames.shape
-    image = clip.frames.permute(1, 2, 3, 0).contiguous().numpy().reshape(num_frames * height, width, num_channels)
-    mean_grey = _LUMA @ cv2.mean(image)[:3]
-    mix = bright * contrasted * (saturated * np.eye(3) + (1 - saturated) * _LUMA)
-    offset = np.full((3, 1), bright * (1 - contrasted) * mean_grey)
-    jittered = cv2.transform(image, np.hstack([mix, offset]))
-    frames = torch.from_numpy(jittered).reshape(num_frames, height, width, num_channels).permute(3, 0, 1, 2)
-    return dataclasses.replace(clip, frames=frames)
+    return dataclasses.replace(
+        clip, frames=pixels.recolour(clip.frames, *generator.uniform(1 - strengths, 1 + strengths))
+    )
 
 
 @dataclass(frozen=True)

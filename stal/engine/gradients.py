@@ -89,7 +89,7 @@ def draw_gradient_tubes(
     settings = {key: value for key, value in settings.items() if key not in ("split", "step")}
     windows = ClipDataset(annotations, training=False, step=span, **settings)
 
-    clips = [windows[i] for i in range(len(windows))]
+    clips = [windows[i].pixels_to("cpu") for i in range(len(windows))]
     found = [_predict(model, clip) for clip in track(clips, description="detecting")]
     best = [float(tubelets.class_scores.max()) if len(tubelets.boxes) else 0.0 for tubelets in found]
     if max(best) == 0:

@@ -10,6 +10,7 @@ from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 
+from stal.data.transforms import PendingClip
 from stal.mixing.provenance import ActorMask, add_provenance
 from stal.structures import Clip, ClipBatch
 
@@ -22,7 +23,7 @@ class PreparedBatch:
 
     Attributes:
         batch: normalised clips; in training mixed, with provenance.
-        clips: the clips that it was made from.
+        clips: the clips that it was made from; of these only frames and silhouettes are on the device.
     """
 
     batch: ClipBatch
@@ -31,6 +32,8 @@ class PreparedBatch:
 
 class ClipPreprocessor(BaseDataPreprocessor):
     """Stack clips on the device; in training mix them, or else only note where every voxel came from; normalise.
+
+    Clips that are not transformed yet are transformed there first. Until they are normalised, all are uint8.
 
     Args:
         mixer: makes mixed clips with provenance of unmixed ones; None for no mixing.
@@ -57,16 +60,18 @@ class ClipPreprocessor(BaseDataPreprocessor):
         self.seed = torch.initial_seed() if seed is None else seed
         self._batch_number: int | None = None  # of the next batch, once training has begun
 
-    def forward(self, data: Sequence[Clip], training: bool = False) -> dict[str, PreparedBatch]:
+    def forward(self, data: Sequence[Clip | PendingClip], training: bool = False) -> dict[str, PreparedBatch]:
         """Return the arguments of the model's `forward`, as mmengine hands them on."""
         return {"inputs": self.prepare(data, training)}
 
-    def prepare(self, data: Sequence[Clip], training: bool = False) -> PreparedBatch:
+    def prepare(self, data: Sequence[Clip | PendingClip], training: bool = False) -> PreparedBatch:
         """Return the batch of these clips."""
-        batch = ClipBatch.from_clips(data).to(self.device)
+        # Clip by clip: a stack of pinned clips would not be pinned, and its copy would be waited for.
+        clips = [clip.pixels_to(self.device) for clip in data]
+        batch = ClipBatch.from_clips(clips).to(self.device)
         if training:
             batch = self.mixer(batch, self._next_generator()) if self.mixer else add_provenance(batch, self.mask)
-        return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips)), data)
+        return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips)), clips)
 
     def normalize(self, clips: torch.Tensor) -> torch.Tensor:
         """Return uint8 clips (B, C, T, H, W) as floats of zero mean and unit variance."""

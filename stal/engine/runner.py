@@ -3,46 +3,20 @@
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
-from stal.data.clips import ClipDataset, EpochSampler, collate_clips
-from stal.engine.build import build, call
+from stal.data.clips import ClipDataset
+from stal.engine.build import build
+from stal.engine.loader import build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
-from stal.engine.sampler import VideoBatchSampler
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
 from stal.metrics.protocol import Protocol, find_protocol
 from stal.structures import Annotations
-
-
-def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> DataLoader:
-    """Return the data loader named `loader` over the clips of `annotations`."""
-    settings = build(config[loader], loader)
-    training = loader == "train_dataloader"
-    arguments = {key: value for key, value in settings.pop("dataset").items() if key != "split"}
-    arguments |= {"annotations": annotations, "training": training, "seed": seed}
-    dataset = call(ClipDataset, arguments, f"{loader}.dataset")
-    batch_size = settings.get("batch_size", 1)
-    if training and len(dataset) < batch_size:
-        raise ConfigError(f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips: lower it")
-    if training:
-        settings |= {"sampler": EpochSampler(dataset, seed), "drop_last": True}
-    else:
-        settings.pop("batch_size", None)
-        settings["batch_sampler"] = VideoBatchSampler(list(dataset.num_clips.values()), batch_size)
-    settings |= {
-        "dataset": dataset,
-        "collate_fn": collate_clips,
-        "worker_init_fn": _init_worker,
-        "persistent_workers": settings.get("num_workers", 0) > 0,
-    }
-    return call(DataLoader, settings, loader)
 
 
 def build_model(config: Config) -> DetectionModel:
@@ -161,12 +135,6 @@ def _fit_schedule(config: Config) -> list[dict[str, Any]]:
 
 def _seed(config: Config) -> int:
     return int((config.get("randomness") or {}).get("seed") or 0)
-
-
-def _init_worker(worker: int) -> None:
-    """Keep a loader's worker to one thread; the workers are what runs in parallel."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
 
 
 def _init_processes(config: Config, launcher: str) -> None:

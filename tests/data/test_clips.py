@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch.utils.data import DataLoader
 
 from stal.data import clips, transforms
-from stal.errors import AnnotationError
+from stal.data.epoch_sampler import EpochSampler
+from stal.errors import AnnotationError, ConfigError
 from stal.structures import Annotations, Clip, Tube, Video
 
 HEIGHT, WIDTH = 6, 8
@@ -41,7 +43,7 @@ def reads(monkeypatch) -> list[list[int]]:
     """Replace the decoder: frame i is filled with i. Returns the list of the indices of every read."""
     reads: list[list[int]] = []
 
-    def read_frames(path, indices, *, num_frames=None, backend="pyav"):
+    def read_frames(path, indices, *, num_frames=None, backend="pyav", damaged="error"):
         reads.append(list(indices))
         assert num_frames is not None and max(indices) < num_frames
         return np.broadcast_to(np.uint8(indices)[:, None, None, None], (len(indices), HEIGHT, WIDTH, 3)).copy()
@@ -159,7 +161,7 @@ def test_a_cached_video_is_read_once_and_gives_the_same_clips(reads):
 def test_frames_are_decoded_by_the_backend_that_was_chosen(monkeypatch, options, expected):
     backends = []
 
-    def read_frames(path, indices, *, num_frames, backend):
+    def read_frames(path, indices, *, num_frames, backend, damaged):
         backends.append(backend)
         return np.zeros((len(indices), HEIGHT, WIDTH, 3), np.uint8)
 
@@ -172,7 +174,7 @@ def test_frames_are_decoded_by_the_backend_that_was_chosen(monkeypatch, options,
 def test_a_video_of_another_size_than_annotated_is_an_error():
     video = Video("v", Path("v.avi"), 9, height=HEIGHT * 2, width=WIDTH, tubes=(make_tube(range(9)),))
     with pytest.raises(AnnotationError, match=r"v.avi: frames are 6 x 8 .* annotated as 12 x 8"):
-        dataset_of(video)[0]
+        dataset_of(video, training=False)[0]
 
 
 def test_a_data_set_without_a_video_or_a_box_is_an_error():
@@ -188,39 +190,11 @@ def test_a_position_outside_the_data_set_is_an_index_error(position):
         dataset_of(make_video("v", 9, make_tube(range(9))))[position]
 
 
-def test_every_epoch_has_every_index_once_in_another_order_with_other_seeds():
-    sampler = clips.EpochSampler(range(20), seed=1)
-    first = list(sampler)
-    assert first == list(sampler)
-    assert sorted(index for index, _ in first) == list(range(20)) and len(sampler) == 20
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert [index for index, _ in second] != [index for index, _ in first]
-    assert not {seed for _, seed in first} & {seed for _, seed in second}
-    assert list(clips.EpochSampler(range(20), seed=2)) != first
-
-
-def test_processes_share_an_epoch_evenly(monkeypatch):
-    alone = list(clips.EpochSampler(range(7), seed=3))
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
-    shares = []
-    for rank in range(3):
-        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-        sampler = clips.EpochSampler(range(7), seed=3)
-        shares.append(list(sampler))
-        assert len(sampler) == len(shares[-1]) == 3
-    together = [pair for pairs in zip(*shares, strict=True) for pair in pairs]
-    assert together[:7] == alone
-    assert [index for index, _ in together[7:]] == [index for index, _ in alone[:2]]
-    assert len({seed for _, seed in together}) == 9
-
-
 @pytest.mark.usefixtures("reads")
 def test_a_loader_gives_the_same_epochs_with_and_without_workers():
     def epochs(workers: int) -> list[torch.Tensor]:
         dataset = dataset_of(make_video("v", 99, make_tube(range(99))), clips_per_video=6, transform=noise)
-        sampler = clips.EpochSampler(dataset, seed=4)
+        sampler = EpochSampler(dataset, seed=4)
         loader = DataLoader(
             dataset,
             batch_size=2,
@@ -239,6 +213,65 @@ def test_a_loader_gives_the_same_epochs_with_and_without_workers():
     alone = epochs(0)
     assert not torch.equal(alone[0], alone[1])
     assert all(torch.equal(a, b) for a, b in zip(alone, epochs(2), strict=True))
+
+
+@pytest.mark.usefixtures("reads")
+def test_a_loader_with_workers_that_balances_gives_the_clips_of_one_without():
+    videos = [make_video(f"v{n}", 30, make_tube(range(30), label=int(n > 0))) for n in range(4)]
+
+    def keyframes(workers: int) -> list[tuple[str, int]]:
+        dataset = dataset_of(*videos, clips_per_video=5, balance="class")
+        context = "fork" if workers else None
+        loader = DataLoader(
+            dataset, 4, collate_fn=clips.collate_clips, num_workers=workers, multiprocessing_context=context
+        )
+        return [(clip.video_key, int(clip.frame_indices[2])) for batch in loader for clip in batch]
+
+    alone = keyframes(0)
+    assert alone == keyframes(2)
+    assert 9 <= sum(key == "v0" for key, _ in alone) <= 11  # the only one of its class
+
+
+@pytest.mark.usefixtures("reads")
+@pytest.mark.parametrize("balance", ["tube", "sqrt", "class"])
+def test_a_balanced_clip_has_the_drawn_actor_on_its_keyframe(balance):
+    video = make_video("v", 40, make_tube(range(5), id=0, label=0), make_tube(range(30, 33), id=1, label=1))
+    found = [clip.labels[clip.valid[:, 2]].tolist() for clip in dataset_of(video, clips_per_video=10, balance=balance)]
+    assert found == [[0]] * 5 + [[1]] * 5
+
+
+def test_a_clip_of_many_actors_is_decoded_once(reads):
+    video = make_video("v", 9, *(make_tube(range(9), id=i) for i in range(5)))
+    clip = dataset_of(video, balance="tube")[0]
+    assert len(clip.labels) == 5
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("transform_on", ["worker", "device"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.usefixtures("reads")
+def test_where_a_clip_is_transformed_changes_nothing_in_it(transform_on, training):
+    video = make_video("v", 9, make_tube(range(9)), masks=True)
+    options = {"training": training, "with_masks": True, "transform": transforms.TrainTransform((5, 7))}
+    expected = dataset_of(video, **options)[0]
+    sample = dataset_of(video, transform_on=transform_on, **options)[0]
+    for _ in range(2):
+        clip = sample.pixels_to("cpu")
+        assert torch.equal(clip.frames, expected.frames)
+        assert torch.equal(clip.boxes, expected.boxes)
+        assert torch.equal(clip.actor_masks, expected.actor_masks)
+
+
+@pytest.mark.parametrize("options", [{"balance": "classes"}, {"transform_on": "gpu"}, {"max_bad_share": 1.5}])
+def test_settings_out_of_range_are_an_error(options):
+    ((name, value),) = options.items()
+    with pytest.raises((ConfigError, TypeCheckError), match=f"{name}.*{value}"):  # the second where types are checked
+        dataset_of(make_video("v", 9, make_tube(range(9))), **options)
+
+
+def test_clips_of_each_video_are_not_counted_where_classes_are_balanced():
+    with pytest.raises(ConfigError, match="balance 'class'"):
+        dataset_of(make_video("v", 9, make_tube(range(9))), balance="class").num_clips  # noqa: B018
 
 
 def test_collating_keeps_the_clips_and_can_be_pickled():

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,16 +5,15 @@ from hypothesis import strategies as st
 
 from stal.data import sampling
 from stal.errors import ConfigError, ShapeError
-from stal.structures import Tube, Video
+from stal.structures import Tube
 
 
-def video_of(*tube_frames: list[int]) -> Video:
+def tubes_of(*tube_frames: list[int]) -> list[Tube]:
     boxes = np.array([0, 0, 4, 4], np.float32)
-    tubes = [
+    return [
         Tube(label=0, id=i, frames=np.array(frames), boxes=np.tile(boxes, (len(frames), 1)))
         for i, frames in enumerate(tube_frames)
     ]
-    return Video("v", Path("v.avi"), num_frames=50, height=8, width=8, tubes=tuple(tubes))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +44,9 @@ def test_a_window_without_frames_is_an_error(num_frames_clip, stride):
 
 
 def test_train_keyframes_are_the_frames_on_which_any_tube_has_a_box():
-    assert sampling.train_keyframes(video_of([3, 4, 9], [4, 5])).tolist() == [3, 4, 5, 9]
-    assert sampling.train_keyframes(video_of([7])).tolist() == [7]
-    assert sampling.train_keyframes(video_of()).tolist() == []
+    assert sampling.train_keyframes(tubes_of([3, 4, 9], [4, 5])).tolist() == [3, 4, 5, 9]
+    assert sampling.train_keyframes(tubes_of([7])).tolist() == [7]
+    assert sampling.train_keyframes(tubes_of()).tolist() == []
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_in_testing_clips_are_neither_mixed_nor_given_provenance():
     prepared = ClipPreprocessor(BatchMix(probability=1.0)).prepare(CLIPS, training=False)
     assert prepared.batch.provenance is None
     assert prepared.batch.sources is None
-    assert prepared.clips is CLIPS
+    assert [clip.video_key for clip in prepared.clips] == [clip.video_key for clip in CLIPS]
     assert [len(labels) for labels in prepared.batch.labels] == [1, 2, 0]
 
 

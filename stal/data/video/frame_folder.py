@@ -7,8 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
+from stal.data.video.frame_table import MAX_TABLES, FrameTable
 from stal.errors import VideoReadError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -60,23 +61,79 @@ def _list_frames(folder: Path, mtime_ns: int) -> tuple[Path, ...]:
     return tuple(numbered[number] for number in range(first, last + 1))
 
 
+def folder_table(folder: Path) -> FrameTable:
+    """Return the frame table of a folder of frames: every image is a key frame, and the times are 0, 1, 2, ...
+
+    Args:
+        folder: as for `list_frames`.
+
+    Raises:
+        VideoReadError: as for `list_frames`, or the first image cannot be decoded.
+    """
+    paths = list_frames(folder)
+    return _folder_table(paths[0], len(paths), paths[0].stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=MAX_TABLES)
+def _folder_table(first: Path, num_frames: int, mtime_ns: int) -> FrameTable:
+    """Return the table of a number of images; the first says their size, and its time of change is part of the key."""
+    height, width = read_images([first]).shape[1:3]
+    return FrameTable(
+        times=np.arange(num_frames),
+        key_frames=np.arange(num_frames),
+        height=height,
+        width=width,
+        rotation=0,
+        container="folder",
+        codec=first.suffix[1:].lower(),
+        pixel_format="rgb24",
+        has_b_frames=False,
+        packets_are_frames=True,
+        fps=None,
+        num_damaged=0,
+        num_sound=num_frames,
+        failure=None,
+    )
+
+
+def read_folder(folder: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:
+    """Read the frames `ordinals` of a folder.
+
+    Raises:
+        VideoReadError: an image cannot be decoded, or has another size than the first of the folder.
+    """
+    paths = list_frames(folder)
+    frames = read_images([paths[ordinal] for ordinal in ordinals])
+    height, width = frames.shape[1:3]
+    if (height, width) != (table.height, table.width):
+        raise VideoReadError(
+            f"{paths[ordinals[0]]}: {width} x {height} pixels, but {paths[0].name} has {table.width} x {table.height}; "
+            "the frames of a video have one size"
+        )
+    return frames
+
+
 def read_images(paths: Sequence[Path]) -> UInt8[np.ndarray, "T H W 3"]:
     """Read images of one size as RGB.
 
     Raises:
         VideoReadError: an image cannot be decoded, or has another size than the first.
     """
-    images: list[np.ndarray] = []
-    for path in paths:
+    frames: np.ndarray | None = None
+    for index, path in enumerate(paths):
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise VideoReadError(
                 f"{path}: not an image that can be decoded ({path.stat().st_size} bytes); extract the video again"
             )
-        if images and image.shape != images[0].shape:
+        if frames is None:
+            frames = np.empty((len(paths), *image.shape), np.uint8)
+        if image.shape != frames.shape[1:]:
             raise VideoReadError(
                 f"{path}: {image.shape[1]} x {image.shape[0]} pixels, but {paths[0].name} has "
-                f"{images[0].shape[1]} x {images[0].shape[0]}; the frames of a video have one size"
+                f"{frames.shape[2]} x {frames.shape[1]}; the frames of a video have one size"
             )
-        images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    return np.stack(images)
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=frames[index])
+    if frames is None:
+        raise VideoReadError("no images to read: name at least one")
+    return frames

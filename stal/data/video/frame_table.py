@@ -1,4 +1,4 @@
-"""What a video file really decodes to: the table of its frames, and how annotated frames map onto it.
+"""What a video file really decodes to: the table of its frames.
 
 The number of frames in a file's header and the packets of its container both lie: a header counts frames that were
 cut off, a packet may decode to nothing. A decoder that seeks by time alone lands on other frames than it was asked for
@@ -6,52 +6,51 @@ in files with B-frames, open groups of pictures or intra refresh. So a file is d
 (about 0.06 ms a frame at 320 x 240), and every later read is checked against the table that this leaves.
 """
 
+import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
-from av.video.stream import VideoStream
 from jaxtyping import Int64
 
+from stal.data.video import table_cache
+from stal.data.video.av_file import NO_TIME, open_video, time_of
+from stal.data.video.avi_gaps import GapFinder
 from stal.errors import DataNotFoundError, VideoReadError
-
-NO_TIME = np.iinfo(np.int64).min
-"""Stands in a table for the presentation time of a frame that has none."""
 
 _logger = logging.getLogger(__name__)
 
-MAX_TABLES = 4096  # about 10 kB each; all 3,194 videos of UCF101-24 fit
-MAX_CLAMPED_FRAMES = 2
-
-# A title that is not UTF-8 was an error before PyAV 19, unless this was set; since then it cannot be set.
-_OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+MAX_TABLES = 4096  # kept in memory, about 10 kB each; all 3,194 videos of UCF101-24 fit
 _SEEKABLE_CONTAINERS = {"avi", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+_TORCHCODEC_CODECS = {"ffv1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg4", "msmpeg4", "vp8", "vp9"}
 _DECORD_CODECS = {"avi": {"mpeg4", "mjpeg"}, "mov,mp4,m4a,3gp,3g2,mj2": {"h264", "mpeg4"}}
+# With others, and with odd sizes, decord and torchcodec give other colours: up to 136 of 255 at edges.
+_PLAIN_PIXEL_FORMATS = {f"{kind}{sampling}p" for kind in ("yuv", "yuvj") for sampling in (420, 422, 444)}
 
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """The frames of one video file, in the order in which they decode.
+    """The frames of one video, in the order in which they decode.
 
     Attributes:
         times: (N,) presentation times in ticks of the stream, `NO_TIME` where a frame has none.
         key_frames: (K,) ordinals of the frames at which decoding can start.
         height, width: size in pixels of a frame as it is shown, after `rotation`.
         rotation: degrees by which a decoded frame must be turned counterclockwise to be shown, a multiple of 90.
-        container: FFmpeg's name of the file format.
+        container: FFmpeg's name of the file format, or `folder`.
         codec: FFmpeg's name of the codec.
+        pixel_format: FFmpeg's name of the layout of decoded pixels.
         has_b_frames: whether frames may be stored in another order than they are shown in.
         packets_are_frames: whether every packet decodes to one frame and is marked as a key frame if that frame is one.
         fps: average frames per second, None if the file does not say.
         num_damaged: frames of which parts were made up by the decoder, because the file is broken there.
+        num_sound: leading frames before the first that is damaged or may come after lost data; all in a whole file.
+        failure: why decoding ends before the file does, None if it does not.
     """
 
     times: Int64[np.ndarray, " N"]
@@ -61,182 +60,174 @@ class FrameTable:
     rotation: int
     container: str
     codec: str
+    pixel_format: str
     has_b_frames: bool
     packets_are_frames: bool
     fps: float | None
     num_damaged: int
+    num_sound: int
+    failure: str | None
 
     def __len__(self) -> int:
         return len(self.times)
 
-    @property
+    @cached_property
     def is_seekable(self) -> bool:
         """Whether decoding may start at a key frame: in other files that was measured to give wrong frames.
 
-        What stands in for the damaged parts of a frame depends on all that was decoded before it.
+        What stands in for the damaged parts of a frame depends on all that was decoded before it, and after lost data
+        a file's index gives other times than its frames.
         """
-        in_order = not self.has_b_frames and bool((np.diff(self.times) > 0).all())
-        return in_order and self.num_damaged == 0 and self.container in _SEEKABLE_CONTAINERS
+        return (
+            self.has_rising_times
+            and not self.has_b_frames
+            and self.damage is None
+            and self.container in _SEEKABLE_CONTAINERS
+        )
+
+    @cached_property
+    def has_rising_times(self) -> bool:
+        """Whether every frame has a later time than the one before."""
+        return bool((self.times[1:] > self.times[:-1]).all()) and NO_TIME not in self.times[:1]
+
+    @cached_property
+    def torchcodec_is_exact(self) -> bool:
+        """Whether torchcodec 0.17 was measured to read this kind of file without a wrong frame, in the same colours."""
+        return self._is_plain and self.codec in _TORCHCODEC_CODECS
+
+    @cached_property
+    def decord_is_exact(self) -> bool:
+        """Whether decord 0.6 was measured to read this kind of file without a wrong frame, in the same colours."""
+        has_one_step = len(np.unique(np.diff(self.times))) <= 1
+        codecs = _DECORD_CODECS.get(self.container, set())
+        return self._is_plain and self.rotation == 0 and has_one_step and self.codec in codecs
 
     @property
-    def decord_is_exact(self) -> bool:
-        """Whether decord 0.6 reads this kind of file without a wrong frame."""
-        return (
-            self.is_seekable
-            and self.packets_are_frames
-            and len(np.unique(np.diff(self.times))) <= 1
-            and self.rotation == 0
-            and self.codec in _DECORD_CODECS.get(self.container, ())
-        )
+    def _is_plain(self) -> bool:
+        is_even = self.height % 2 == self.width % 2 == 0
+        return self.is_seekable and self.packets_are_frames and is_even and self.pixel_format in _PLAIN_PIXEL_FORMATS
+
+    @property
+    def damage(self) -> str | None:
+        """What is broken in the file, in words, or None if nothing is known to be."""
+        reasons = [self.failure] if self.failure else []
+        if self.num_damaged:
+            reasons.append(f"{self.num_damaged} of its {len(self)} frames are damaged")
+        if self.num_sound < len(self):
+            reasons.append(f"data is broken or missing at frame {self.num_sound}")
+        return ", ".join(reasons) or None
 
     def key_frame_before(self, ordinal: int) -> int:
         """Return the last key frame at or before the frame `ordinal`, or the first frame if there is none."""
         position = int(np.searchsorted(self.key_frames, ordinal, side="right")) - 1
         return int(self.key_frames[position]) if position >= 0 else 0
 
+    def to_bytes(self) -> bytes:
+        """Return what `from_bytes` makes the table of."""
+        facts = {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
+        times, key_frames = facts.pop("times"), facts.pop("key_frames")
+        header = json.dumps(facts | {"num_frames": len(times)}).encode()
+        return b"%s\n%s%s" % (header, times.astype("<i8").tobytes(), key_frames.astype("<i8").tobytes())
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "FrameTable":
+        """Return the table of which `to_bytes` made `content`."""
+        header, _, arrays = content.partition(b"\n")
+        facts = json.loads(header)
+        num_frames = facts.pop("num_frames")
+        numbers = np.frombuffer(arrays, "<i8").astype(np.int64, copy=False)
+        return cls(times=numbers[:num_frames], key_frames=numbers[num_frames:], **facts)
+
 
 def frame_table(path: Path) -> FrameTable:
     """Return the frame table of a video file, built once for as long as the file's size and time do not change.
+
+    It is kept in memory, and on disk for other processes and later runs (`stal.data.video.table_cache`).
 
     Args:
         path: a video file.
 
     Raises:
         DataNotFoundError: there is no such file.
-        VideoReadError: it is no video that can be decoded from its beginning to its end.
+        VideoReadError: no frame of it can be decoded.
     """
-    path = path.resolve()
+    path = Path(os.path.abspath(path))
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such video; check the root of the data set (data/README.md)")
     stat = path.stat()
-    return _build_table(path, stat.st_size, stat.st_mtime_ns)
+    return _kept_table(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=MAX_TABLES)
-def _build_table(path: Path, size: int, mtime_ns: int) -> FrameTable:
-    """Decode the whole file once; size and time of the file are there to be part of the cache's key."""
-    times: list[int] = []
-    key_frames: list[int] = []
+def _kept_table(path: Path, size: int, mtime_ns: int) -> FrameTable:
+    """Load or build the table of a file that had this size and time of change before."""
+    origin = table_cache.Origin(path.resolve(), size, mtime_ns)
+    content = table_cache.load(origin)
+    if content is None:
+        table = _build_table(path)
+        table_cache.store(origin, table.to_bytes())
+    else:
+        table = FrameTable.from_bytes(content)
+    if table.damage:
+        _logger.warning("%s: %s; download the file again, or re-encode it", path, table.damage)
+    return table
+
+
+def _build_table(path: Path) -> FrameTable:
+    """Decode the whole file once."""
+    frames: list[tuple[int, bool, bool, bool]] = []  # time, whether decoding can start there, B-frame, damaged
     first: VideoFrame | None = None
-    num_packets = num_key_packets = num_damaged = 0
-    with open_video(path) as (container, stream):
-        has_b_frames = bool(stream.codec_context.has_b_frames)
+    num_packets = num_key_packets = 0
+    unsure: list[int] = []  # frames that may be broken, or of which it is not sure that they have the right number
+    failure: str | None = None
+    with open_video(path) as (container, stream), path.open("rb") as file:
+        codec = stream.codec_context
+        container_name, codec_name, may_reorder = container.format.name, codec.name, bool(codec.has_b_frames)
+        fps = float(stream.average_rate) if stream.average_rate else None
+        is_avi = container_name == "avi"
+        follows_gap = GapFinder(file)
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux() if is_avi else container.demux(stream):
+                if is_avi and packet.pos is not None and follows_gap(packet.pos, packet.size):
+                    unsure.append(max(0, len(frames) - 1))  # of the packet before, the end may be lost too
+                if packet.stream.index != stream.index:
+                    continue
+                if packet.is_corrupt:
+                    unsure.append(len(frames))
                 num_packets += packet.size > 0
                 num_key_packets += packet.size > 0 and packet.is_keyframe
-                for frame in packet.decode():
+                for frame in stream.decode(packet):
                     first = first or frame
-                    has_b_frames |= frame.pict_type == PictureType.B
                     # A recovery point of intra refresh may be flagged as a key frame, but decoding cannot start at it.
-                    if frame.key_frame and frame.pict_type == PictureType.I:
-                        key_frames.append(len(times))
-                    num_damaged += frame.is_corrupt
-                    times.append(time_of(frame))
+                    is_start = frame.key_frame and frame.pict_type == PictureType.I
+                    if frame.is_corrupt or not (frames or is_start):
+                        unsure.append(len(frames))
+                    frames.append((time_of(frame), is_start, frame.pict_type == PictureType.B, frame.is_corrupt))
         except av.FFmpegError as error:
-            raise VideoReadError(
-                f"{path}: decoding fails after {len(times)} frames ({error.strerror}), the file announces "
-                f"{stream.frames or 'an unknown number'}; download the file again, or re-encode it"
-            ) from error
-        container_name, codec_name = container.format.name, stream.codec_context.name
-        fps = float(stream.average_rate) if stream.average_rate else None
+            announced = stream.frames or "an unknown number"
+            failure = f"decoding fails after {len(frames)} frames ({error.strerror}), the file announces {announced}"
     if first is None:
-        raise VideoReadError(f"{path}: its {codec_name} stream holds no frame that decodes; download the file again")
-    if num_damaged:
-        _logger.warning("%s: %d of its %d frames are damaged; download the file again", path, num_damaged, len(times))
+        reason = failure or f"its {codec_name} stream holds no frame that decodes"
+        raise VideoReadError(f"{path}: {reason}; download the file again")
     rotation = int(first.rotation)
     if rotation % 90:
         raise VideoReadError(f"{path}: is to be shown turned by {rotation} degrees; only multiples of 90 are read")
+    times, starts, b_frames, damages = (np.array(column) for column in zip(*frames, strict=True))
+    key_frames = np.flatnonzero(starts)
     height, width = (first.width, first.height) if rotation % 180 else (first.height, first.width)
     return FrameTable(
-        times=np.array(times, dtype=np.int64),
-        key_frames=np.array(key_frames, dtype=np.int64),
+        times=times.astype(np.int64),
+        key_frames=key_frames.astype(np.int64),
         height=height,
         width=width,
         rotation=rotation,
         container=container_name,
         codec=codec_name,
-        has_b_frames=has_b_frames,
-        packets_are_frames=num_packets == len(times) and num_key_packets == len(key_frames),
+        pixel_format=first.format.name,
+        has_b_frames=may_reorder or bool(b_frames.any()),
+        packets_are_frames=num_packets == len(frames) and num_key_packets == len(key_frames),
         fps=fps,
-        num_damaged=num_damaged,
-    )
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file for decoding on one thread, and turn what FFmpeg raises meanwhile into a `VideoReadError`.
-
-    One thread was the fastest for short clips; workers of a data loader would otherwise compete for the cores.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError as error:
-        raise VideoReadError(f"{path}: the file cannot be opened ({error.strerror})") from error
-    if not start:
-        raise VideoReadError(f"{path}: the file is empty (0 bytes); download it again")
-    try:
-        # Playlists are a video format to FFmpeg: a file must not make it fetch others from the network.
-        with av.open(str(path), options={"protocol_whitelist": "file"}, **_OPEN_ARGUMENTS) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, VideoStream) or stream.codec_context is None:
-                raise VideoReadError(f"{path}: there is no video stream to read in this {container.format.name} file")
-            stream.codec_context.thread_type = "NONE"
-            stream.codec_context.thread_count = 1
-            yield container, stream
-    except av.FFmpegError as error:
-        raise VideoReadError(
-            f"{path}: FFmpeg cannot decode it ({error.strerror}); the file has {path.stat().st_size} bytes and starts "
-            f"with {start!r}: is it whole, and a video? Download it again"
-        ) from error
-
-
-def time_of(frame: VideoFrame) -> int:
-    """Return the presentation time of a decoded frame in ticks, `NO_TIME` if it has none."""
-    return NO_TIME if frame.pts is None else frame.pts
-
-
-def map_frames(
-    times: Int64[np.ndarray, " N"], num_frames: int, source: Path
-) -> tuple[str, Int64[np.ndarray, " num_frames"]]:
-    """Map the annotated frames of a video onto the frames that it decodes to.
-
-    Some files hold packets that decode to nothing: they decode to fewer frames than the annotators saw, who were
-    shown the previous frame in its place, and the presentation times have a gap there::
-
-        packet      0   1   2   -   4        5 annotated frames
-        decoded     0   1   2       3        4 decoded frames, at times 0 1 2 4
-        annotated   0   1   2   2   3        the decoded frame for each annotated one
-
-    The rules, in this order:
-
-    - `order`: as many frames decode as are annotated; frame i is the i-th.
-    - `time`: the times rise in whole frame periods and span as many as are annotated; frame i is the one shown then.
-    - `clamp`: the last one or two frames are missing; the last frame that there is stands in for them.
-
-    Args:
-        times: presentation times of the decoded frames, in decoding order.
-        num_frames: annotated number of frames.
-        source: the video, for the error.
-
-    Returns:
-        The name of the rule, and for each annotated frame the ordinal of the decoded frame.
-
-    Raises:
-        VideoReadError: no rule applies.
-    """
-    num_decoded = len(times)
-    if num_decoded == num_frames:
-        return "order", np.arange(num_frames)
-    steps = np.diff(times)
-    if num_decoded > 1 and (steps > 0).all():
-        slots = (times - times[0]) // np.gcd.reduce(steps)
-        if slots[-1] + 1 == num_frames:
-            return "time", np.searchsorted(slots, np.arange(num_frames), side="right") - 1
-    if 0 < num_frames - num_decoded <= MAX_CLAMPED_FRAMES:
-        return "clamp", np.arange(num_frames).clip(max=num_decoded - 1)
-    raise VideoReadError(
-        f"{source}: {num_decoded} frames decode, but {num_frames} are annotated, and their times do not explain the "
-        "difference: is the file cut off or re-encoded? Download it again, or correct the annotated number of frames"
+        num_damaged=int(damages.sum()),
+        num_sound=min([len(frames), *unsure]),
+        failure=failure,
     )

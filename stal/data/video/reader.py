@@ -11,21 +11,30 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from jaxtyping import Int64, Integer, UInt8
 
-from stal.data.video.frame_folder import list_frames, read_images
-from stal.data.video.frame_table import FrameTable, frame_table, map_frames, open_video, time_of
+from stal.data.video import decord_backend, pyav_backend, torchcodec_backend
+from stal.data.video.frame_folder import folder_table, read_folder
+from stal.data.video.frame_table import FrameTable, frame_table
+from stal.data.video.mapping import Damaged, FrameMap, map_frames
 from stal.errors import ConfigError, VideoReadError
 
 Indices = Sequence[int] | Integer[np.ndarray, " T"]
-Backend = Literal["pyav", "decord"]
-_BACKENDS = get_args(Backend)
+Backend = Literal["pyav", "decord", "torchcodec"]
+_DECODERS = {
+    "pyav": pyav_backend.decode,
+    "decord": decord_backend.decode,
+    "torchcodec": torchcodec_backend.decode,
+}
 
 
 def read_frames(
-    path: str | Path, indices: Indices, *, num_frames: int | None = None, backend: Backend = "pyav"
+    path: str | Path,
+    indices: Indices,
+    *,
+    num_frames: int | None = None,
+    backend: Backend = "pyav",
+    damaged: Damaged = "error",
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """Decode frames of a video file or of a folder of frames.
 
@@ -34,7 +43,10 @@ def read_frames(
         indices: 0-based frames, in any order, repeated or not.
         num_frames: annotated number of frames. If given, `indices` count annotated frames, and those are mapped onto
             the decoded ones by the rule that `frame_rule` names; else they count decoded frames.
-        backend: decoder of video files. `decord` is optional and serves only the kinds of files that it reads right.
+        backend: decoder of video files. `decord` and `torchcodec` are optional and serve only the kinds of files that
+            they read right.
+        damaged: whether a file that breaks off, or that has lost annotated frames, is an `error`; or to `keep` what
+            there is, where the last readable frame stands in for those that are lost (`readable_frames`, `damage_of`).
 
     Returns:
         The frames in the order of `indices`, RGB, turned as the file says that they are to be shown.
@@ -42,24 +54,20 @@ def read_frames(
     Raises:
         DataNotFoundError: there is no such file or folder.
         VideoReadError: it cannot be decoded, has no such frame, or is at odds with `num_frames`.
-        ConfigError: there is no such backend.
+        ConfigError: there is no such backend, or it is not installed, or no such way to take damaged files.
     """
-    if backend not in _BACKENDS:
-        raise ConfigError(f"backend {backend!r} is none of {', '.join(_BACKENDS)}")
+    if backend not in _DECODERS:
+        raise ConfigError(f"backend {backend!r} is none of {', '.join(_DECODERS)}")
+    if damaged not in get_args(Damaged):
+        raise ConfigError(f"damaged {damaged!r} is none of {', '.join(get_args(Damaged))}")
     path = Path(path)
-    table = None if path.is_dir() else frame_table(path)
-    times = _folder_times(path) if table is None else table.times
-    length = len(times) if num_frames is None else num_frames
-    wanted = checked_indices(path, indices, length)
+    table = _table_of(path, damaged)
+    wanted = checked_indices(path, indices, len(table) if num_frames is None else num_frames)
     if num_frames is not None:
-        wanted = map_frames(times, num_frames, path)[1][wanted]
+        wanted = map_frames(table, num_frames, path, damaged).ordinals[wanted]
     ordinals, places = np.unique(wanted, return_inverse=True)
-    if table is None:
-        frames = read_images([list_frames(path)[ordinal] for ordinal in ordinals])
-    elif backend == "decord":
-        frames = _decode_with_decord(path, table, ordinals)
-    else:
-        frames = _decode_with_pyav(path, table, ordinals)
+    decode = read_folder if table.container == "folder" else _DECODERS[backend]
+    frames = decode(path, table, ordinals)
     return frames if np.array_equal(ordinals, wanted) else frames[places]
 
 
@@ -91,13 +99,8 @@ def video_facts(path: str | Path) -> VideoFacts:
         DataNotFoundError: there is no such file or folder.
         VideoReadError: it cannot be decoded.
     """
-    path = Path(path)
-    if path.is_dir():
-        names = list_frames(path)
-        height, width = read_images(names[:1]).shape[1:3]
-        return VideoFacts(path, len(names), height, width, None)
-    table = frame_table(path)
-    return VideoFacts(path, len(table), table.height, table.width, table.fps)
+    table = _table_of(Path(path))
+    return VideoFacts(Path(path), len(table), table.height, table.width, table.fps)
 
 
 def count_frames(path: str | Path) -> int:
@@ -110,31 +113,63 @@ def count_frames(path: str | Path) -> int:
         DataNotFoundError: there is no such file or folder.
         VideoReadError: it cannot be decoded.
     """
-    return len(_frame_times(Path(path)))
+    return len(_table_of(Path(path)))
 
 
-def frame_rule(path: str | Path, num_frames: int) -> str:
-    """Return the rule that maps the annotated frames of a video onto the decoded ones: `order`, `time` or `clamp`.
+def frame_rule(path: str | Path, num_frames: int, *, damaged: Damaged = "error") -> str:
+    """Return the rule that maps the annotated frames of a video onto the decoded ones, see `map_frames`.
 
     Args:
         path: a video file, or a folder of frames.
         num_frames: annotated number of frames.
+        damaged: as for `read_frames`.
+
+    Returns:
+        `order`, `time` or `clamp`, and with damaged="keep" also `cut`.
 
     Raises:
         DataNotFoundError: there is no such file or folder.
         VideoReadError: it cannot be decoded, or no rule applies; the message has both numbers of frames.
     """
-    path = Path(path)
-    return map_frames(_frame_times(path), num_frames, path)[0]
+    return _map_of(Path(path), num_frames, damaged).rule
 
 
-def _frame_times(path: Path) -> Int64[np.ndarray, " N"]:
-    """Return the presentation times of the frames; those of a folder are 0, 1, 2, ..."""
-    return _folder_times(path) if path.is_dir() else frame_table(path).times
+def readable_frames(path: str | Path, num_frames: int) -> int:
+    """Return how many of the annotated frames are in a video, from the first on without a gap.
+
+    All are if the rule is `order` or `time`; under `clamp` and `cut` the last of them stands in for those behind.
+
+    Args:
+        path: a video file, or a folder of frames, damaged or not.
+        num_frames: annotated number of frames.
+
+    Raises:
+        DataNotFoundError: there is no such file or folder.
+        VideoReadError: not one is, or more frames decode than are annotated.
+    """
+    return _map_of(Path(path), num_frames, "keep").num_readable
 
 
-def _folder_times(folder: Path) -> Int64[np.ndarray, " N"]:
-    return np.arange(len(list_frames(folder)))
+def damage_of(path: str | Path, num_frames: int) -> str | None:
+    """Return what is wrong with a video that damaged="keep" reads, in words.
+
+    Args:
+        path: a video file, or a folder of frames.
+        num_frames: annotated number of frames.
+
+    Returns:
+        The damages, without the path; None if nothing is lost and nothing made up.
+
+    Raises:
+        DataNotFoundError: there is no such file or folder.
+        VideoReadError: not one annotated frame is readable, or more frames decode than are annotated.
+    """
+    table = _table_of(Path(path), "keep")
+    frame_map = map_frames(table, num_frames, Path(path), "keep")
+    damages = [table.damage] if table.damage else []
+    if frame_map.num_readable < num_frames:
+        damages.append(f"of {num_frames} annotated frames the first {frame_map.num_readable} are readable")
+    return "; ".join(damages) or None
 
 
 def checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.ndarray, " T"]:
@@ -155,69 +190,13 @@ def checked_indices(path: Path, indices: Indices, num_frames: int) -> Int64[np.n
     return array.astype(np.int64)
 
 
-def _decode_with_pyav(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:
-    """Decode the frames `ordinals` (rising), seeking where that is safe."""
-    start = table.key_frame_before(int(ordinals[0])) if table.is_seekable else 0
-    frames = _decode_pass(path, table, ordinals, start)
-    if frames is None and start > 0:  # the seek landed elsewhere
-        frames = _decode_pass(path, table, ordinals, 0)
-    if frames is None:
-        raise VideoReadError(f"{path}: its frames differ from those of its first reading; has the file been changed?")
-    return frames
+def _map_of(path: Path, num_frames: int, damaged: Damaged) -> FrameMap:
+    return map_frames(_table_of(path, damaged), num_frames, path, damaged)
 
 
-def _decode_pass(
-    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"], start: int
-) -> UInt8[np.ndarray, "T H W 3"] | None:
-    """Decode from the frame `start` on; return None as soon as a frame is not the one that the table has there."""
-    frames = np.empty((len(ordinals), table.height, table.width, 3), dtype=np.uint8)
-    reformatter = VideoReformatter()
-    row = 0
-    with open_video(path) as (container, stream):
-        if start > 0:
-            container.seek(int(table.times[start]), stream=stream)
-        for ordinal, frame in enumerate(container.decode(stream), start):
-            if ordinal == len(table) or time_of(frame) != table.times[ordinal]:
-                return None
-            if ordinal == ordinals[row]:
-                frames[row] = _to_rgb(path, table, ordinal, frame, reformatter)
-                row += 1
-                if row == len(ordinals):
-                    return frames
-    return None
-
-
-def _to_rgb(
-    path: Path, table: FrameTable, ordinal: int, frame: VideoFrame, reformatter: VideoReformatter
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Convert a decoded frame to RGB and turn it as it is to be shown."""
-    # Left to choose, the conversion starts a thread per core, which takes longer than a small frame itself.
-    rgb = np.rot90(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), table.rotation // 90)
-    if rgb.shape[:2] != (table.height, table.width):
-        raise VideoReadError(
-            f"{path}: frame {ordinal} has {rgb.shape[1]} x {rgb.shape[0]} pixels, but frame 0 has "
-            f"{table.width} x {table.height}; the frames of a video have one size: re-encode it"
-        )
-    return rgb
-
-
-def _decode_with_decord(
-    path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]
-) -> UInt8[np.ndarray, "T H W 3"]:
-    """Decode the frames `ordinals` with decord, if the file is of a kind that decord reads right."""
-    if not table.decord_is_exact:
-        raise VideoReadError(
-            f"{path}: decord may return wrong frames of this {table.codec} video in {table.container} "
-            "(B-frames, open groups of pictures, rotation, damage, or packets without a frame); use backend='pyav'"
-        )
-    try:
-        import decord
-    except ImportError as error:
-        raise VideoReadError("backend='decord' needs decord: `pip install decord`, or use backend='pyav'") from error
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        if len(reader) == len(table):
-            return reader.get_batch(ordinals).asnumpy()
-    except decord.DECORDError as error:
-        raise VideoReadError(f"{path}: decord cannot decode it; use backend='pyav'") from error
-    raise VideoReadError(f"{path}: decord counts {len(reader)} frames where {len(table)} decode; use backend='pyav'")
+def _table_of(path: Path, damaged: Damaged = "error") -> FrameTable:
+    """Return the frame table of a file or folder, if that is whole or may be damaged."""
+    table = folder_table(path) if path.is_dir() else frame_table(path)
+    if table.failure is not None and damaged == "error":
+        raise VideoReadError(f"{path}: {table.failure}; download the file again, or re-encode it")
+    return table

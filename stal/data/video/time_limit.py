@@ -1,0 +1,65 @@
+"""A limit to the time that reading a video may take."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from stal.errors import ConfigError, VideoReadError
+
+_REPEAT_SECONDS = 1.0  # an alarm that comes while Python cleans up is lost: another follows
+
+
+@contextmanager
+def time_limit(seconds: float | None, what: str) -> Iterator[None]:
+    """Interrupt the block with an error when it takes too long.
+
+    An alarm signal interrupts it, so there is a limit in the main thread alone, which is where data loaders read: in
+    their workers as in their own process. In other threads there is none. A call into a library that never comes back
+    to Python is not interrupted; FFmpeg comes back after every packet.
+
+    Limits may stand in one another, and in others' alarms: the first to run out counts, and what was set before is set
+    again after the block, for what is left of its time.
+
+    Args:
+        seconds: the limit; None for none.
+        what: is read, for the error.
+
+    Raises:
+        VideoReadError: the block took longer.
+        ConfigError: the limit is not positive.
+    """
+    if seconds is not None and not seconds > 0:
+        raise ConfigError(f"a limit of {seconds} seconds for reading {what}: must be positive, or None for none")
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    outer_seconds, outer_interval = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < outer_seconds <= seconds:  # runs out first
+        yield
+        return
+    is_running = True
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if is_running:
+            raise VideoReadError(
+                f"{what}: reading takes longer than {seconds:g} s; is the file whole, and its disk fast enough? "
+                "Allow more time, or replace the file"
+            )
+
+    start = time.monotonic()
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
+            yield
+        finally:
+            is_running = False
+    finally:  # is reached even if the alarm comes while the line above runs
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous or signal.SIG_DFL)
+        if outer_seconds > 0:
+            left = outer_seconds - (time.monotonic() - start)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), outer_interval)

@@ -1,0 +1,90 @@
+"""The data loaders: clips made by workers, in an order that follows from the seed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import torch
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+from stal.data.clips import ClipDataset, collate_clips
+from stal.data.epoch_sampler import EpochSampler
+from stal.data.transforms import PendingClip
+from stal.engine.build import build, call
+from stal.engine.sampler import VideoBatchSampler
+from stal.errors import ConfigError, StalError, VideoReadError
+from stal.structures import Annotations, Clip
+
+LEDGER = "bad_samples.jsonl"
+"""File of the work directory that names the samples that could not be read."""
+
+_START_SECONDS = 60.0  # enough for a worker to start
+
+
+class ClipLoader(DataLoader[list[Clip | PendingClip]]):
+    """A DataLoader that says what to do when a worker has hung."""
+
+    def __iter__(self) -> Iterator[list[Clip | PendingClip]]:  # type: ignore[override]
+        """Yield the batches.
+
+        Raises:
+            VideoReadError: no batch came for `timeout` seconds.
+        """
+        try:
+            yield from super().__iter__()
+        except RuntimeError as error:  # torch has no kind of its own for it
+            if isinstance(error, StalError) or not str(error).startswith("DataLoader timed out"):
+                raise
+            raise VideoReadError(
+                f"the loader's workers gave no batch for {self.timeout:g} s, its `timeout`: a disk does not answer, a "
+                "library hangs on a file (num_workers=0 and a debugger show which), or the timeout is too short"
+            ) from error
+
+
+def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> ClipLoader:
+    """Return the data loader named `loader` over the clips of `annotations`.
+
+    If there is a GPU, clips come in pinned memory. A loader with workers gives up on them if they take longer for a
+    batch than if the reading of each of its clips were given up. The config may set both differently.
+
+    Args:
+        config: a whole config, with a `work_dir`; the ledger of bad samples is kept there.
+        loader: `train_dataloader` or `test_dataloader`.
+        annotations: the videos.
+        seed: of everything random.
+
+    Raises:
+        ConfigError: a setting is unknown or cannot work.
+    """
+    settings = build(config[loader], loader)
+    training = loader == "train_dataloader"
+    arguments = {key: value for key, value in settings.pop("dataset").items() if key != "split"}
+    arguments |= {"annotations": annotations, "training": training, "seed": seed}
+    arguments.setdefault("ledger", Path(config.work_dir) / LEDGER)
+    dataset = call(ClipDataset, arguments, f"{loader}.dataset")
+    batch_size = settings.get("batch_size", 1)
+    if training and len(dataset) < batch_size:
+        raise ConfigError(f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips: lower it")
+    if training:
+        settings |= {"sampler": EpochSampler(dataset, seed), "drop_last": True}
+    else:
+        settings.pop("batch_size", None)
+        settings["batch_sampler"] = VideoBatchSampler(list(dataset.num_clips.values()), batch_size)
+    has_workers = settings.get("num_workers", 0) > 0
+    if has_workers and dataset.read_timeout_seconds is not None:
+        settings.setdefault("timeout", _START_SECONDS + batch_size * dataset.read_timeout_seconds)
+    settings.setdefault("pin_memory", torch.cuda.is_available())
+    settings |= {
+        "dataset": dataset,
+        "collate_fn": collate_clips,
+        "worker_init_fn": _init_worker,
+        "persistent_workers": has_workers,
+    }
+    return call(ClipLoader, settings, loader)
+
+
+def _init_worker(worker: int) -> None:
+    """Keep a loader's worker to one thread; the workers are what runs in parallel."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

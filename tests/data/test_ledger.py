@@ -1,0 +1,97 @@
+import json
+import logging
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from stal.data.ledger import MIN_BAD_SAMPLES, SampleLedger
+from stal.errors import BadDataError, ConfigError, VideoReadError
+
+ERROR = VideoReadError("v.avi: cannot be decoded")
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_bad_sample_is_a_line_of_the_file(tmp_path):
+    path = tmp_path / "work" / "bad_samples.jsonl"
+    ledger = SampleLedger(path, max_bad_share=0.5)
+    ledger.record_bad(ERROR, video="v", keyframe=None)
+    ledger.record_bad(ERROR, video="w", keyframe=3)
+    first, second = lines_of(path)
+    assert first.pop("time").endswith("+00:00")
+    assert first == {"kind": "VideoReadError", "message": str(ERROR), "video": "v", "keyframe": None}
+    assert second["keyframe"] == 3
+
+
+def test_without_a_file_the_line_is_logged(caplog):
+    with caplog.at_level(logging.WARNING):
+        SampleLedger(None, max_bad_share=0.5).record_bad(ERROR, video="v")
+    assert '"video": "v"' in caplog.text
+
+
+def write_many(ledger: SampleLedger, name: int) -> None:
+    for number in range(50):
+        ledger.write(name=name, number=number, text="x" * 2000)
+
+
+def test_processes_that_write_at_once_do_not_tear_lines(tmp_path):
+    ledger = SampleLedger(tmp_path / "bad.jsonl", 0.5)
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=write_many, args=(ledger, name)) for name in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    lines = [(line["name"], line["number"]) for line in lines_of(ledger.path)]
+    assert sorted(lines) == [(name, number) for name in range(3) for number in range(50)]
+
+
+def fill(ledger: SampleLedger, num_good: int, num_bad: int) -> None:
+    for _ in range(num_good):
+        ledger.count_good()
+    for _ in range(num_bad):
+        ledger.record_bad(ERROR)
+
+
+@pytest.mark.parametrize(
+    ("max_bad_share", "num_good", "num_bad"),
+    [
+        (0.01, 0, MIN_BAD_SAMPLES),  # a few at the start may be
+        (0.1, 90, 10),
+        (0.1, 191, 21),
+        (1.0, 0, 50),
+        (0.0, 50, 0),
+    ],
+)
+def test_a_share_of_bad_samples_may_be(tmp_path, max_bad_share, num_good, num_bad):
+    ledger = SampleLedger(tmp_path / "bad.jsonl", max_bad_share)
+    fill(ledger, num_good, num_bad)
+    assert (ledger.num_bad, ledger.num_samples) == (num_bad, num_good + num_bad)
+
+
+@pytest.mark.parametrize(
+    ("max_bad_share", "num_good", "num_bad"), [(0.01, 0, MIN_BAD_SAMPLES + 1), (0.1, 180, 21), (0.0, 50, 1)]
+)
+def test_one_more_stops_the_training_and_names_the_ledger(tmp_path, max_bad_share, num_good, num_bad):
+    ledger = SampleLedger(tmp_path / "bad.jsonl", max_bad_share)
+    fill(ledger, num_good, num_bad - 1)
+    with pytest.raises(BadDataError) as raised:
+        ledger.record_bad(ERROR)
+    for part in (f"{num_bad} of {num_good + num_bad}", f"max_bad_share = {max_bad_share}", "bad.jsonl", str(ERROR)):
+        assert part in str(raised.value)
+    assert len(lines_of(ledger.path)) == num_bad  # the last one too
+
+
+def test_a_ledger_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadDataError, match=r"bad\.jsonl: cannot be written .*, and should have: .*cannot be decoded"):
+        SampleLedger(tmp_path / "file" / "bad.jsonl", 0.5).record_bad(ERROR)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_out_of_range_is_an_error(share):
+    with pytest.raises(ConfigError, match="max_bad_share"):
+        SampleLedger(None, share)

@@ -1,0 +1,138 @@
+"""The data loaders that a config describes."""
+
+import logging
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from stal.data import clips, transforms
+from stal.data.transforms import PendingClip
+from stal.engine.bad_samples import BadSamplesHook
+from stal.engine.loader import ClipLoader, build_loader
+from stal.engine.preprocessor import ClipPreprocessor
+from stal.errors import ConfigError, VideoReadError
+from stal.structures import Annotations, Clip, Tube, Video
+
+FRAMES = np.arange(9)
+TUBE = Tube(0, FRAMES, np.tile(np.float32([1, 1, 4, 5]), (9, 1)))
+ANNOTATIONS = Annotations(("run",), tuple(Video(key, Path(f"{key}.avi"), 9, 6, 8, tubes=(TUBE,)) for key in "abcd"))
+
+
+@pytest.fixture(autouse=True)
+def decoder(monkeypatch) -> None:
+    """Replace the decoder: frame i is filled with i."""
+
+    def read_frames(path, indices, **options):
+        return np.broadcast_to(np.uint8(indices)[:, None, None, None], (len(indices), 6, 8, 3)).copy()
+
+    monkeypatch.setattr(clips, "read_frames", read_frames)
+
+
+def loader_of(tmp_path: Path, name: str = "train_dataloader", dataset: dict | None = None, **settings) -> ClipLoader:
+    described = {
+        "split": "train",
+        "num_frames_clip": 4,
+        "stride": 1,
+        "transform": {"type": transforms.TestTransform, "size": (6, 8)},
+        **(dataset or {}),
+    }
+    config = Config({name: {"batch_size": 2, "dataset": described, **settings}, "work_dir": str(tmp_path)})
+    return build_loader(config, name, ANNOTATIONS, seed=0)
+
+
+def test_a_loader_needs_no_settings_for_pinning_timeout_and_ledger(tmp_path):
+    loader = loader_of(tmp_path, num_workers=2)
+    assert loader.pin_memory == torch.cuda.is_available()
+    assert loader.timeout == 180  # a minute to start, and one for each clip
+    assert loader.dataset.ledger.path == tmp_path / "bad_samples.jsonl"
+    assert loader_of(tmp_path).timeout == 0  # without workers there is nobody to wait for
+
+
+def test_a_gpu_gets_pinned_clips_and_transforms_those_that_are_sent_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    loader = loader_of(tmp_path)
+    assert loader.pin_memory
+    assert isinstance(loader.dataset[0], Clip)
+    chosen = loader_of(tmp_path, pin_memory=False, dataset={"transform_on": "device"})
+    assert not chosen.pin_memory
+    assert isinstance(chosen.dataset[0], PendingClip)
+
+
+def test_a_config_may_choose_all_of_it(tmp_path):
+    dataset = {"read_timeout_seconds": None, "ledger": tmp_path / "mine.jsonl", "max_bad_share": 0.5}
+    loader = loader_of(tmp_path, num_workers=1, dataset=dataset)
+    assert loader.timeout == 0
+    assert loader.dataset.ledger.path == tmp_path / "mine.jsonl"
+    assert loader_of(tmp_path, num_workers=1, timeout=5).timeout == 5
+    assert loader_of(tmp_path, num_workers=1, dataset={"read_timeout_seconds": 0.5}).timeout == 61
+
+
+def test_a_batch_larger_than_an_epoch_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="batch_size = 5, but an epoch has only 4 clips"):
+        loader_of(tmp_path, batch_size=5)
+
+
+def test_an_unknown_balance_of_a_config_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"train_dataloader\.dataset: .*'balanc'"):
+        loader_of(tmp_path, dataset={"balanc": "tube"})
+
+
+def test_a_loader_whose_worker_hangs_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "read_frames", lambda *_, **__: time.sleep(2))
+    loader = loader_of(tmp_path, num_workers=1, timeout=0.5, multiprocessing_context="fork")
+    start = time.monotonic()
+    with pytest.raises(VideoReadError, match=r"no batch for 0\.5 s"):
+        next(iter(loader))
+    assert time.monotonic() - start < 10
+
+
+def test_an_error_in_a_worker_is_raised_as_it_is(tmp_path, monkeypatch):
+    def read_frames(*arguments, **options):
+        raise RuntimeError("DataLoader timed out is not what this says")
+
+    monkeypatch.setattr(clips, "read_frames", read_frames)
+    with pytest.raises(RuntimeError, match="is not what this says"):
+        next(iter(loader_of(tmp_path, num_workers=1, multiprocessing_context="fork")))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_clips_that_are_transformed_on_the_device_give_the_batch_of_those_that_come_transformed(tmp_path, num_workers):
+    batches = []
+    for place in ("worker", "device"):
+        dataset = {"transform_on": place, "transform": {"type": transforms.TestTransform, "size": (9, 7)}}
+        context = "fork" if num_workers else None
+        loader = loader_of(tmp_path, dataset=dataset, num_workers=num_workers, multiprocessing_context=context)
+        prepared = ClipPreprocessor().prepare(next(iter(loader)), training=True)
+        assert [clip.frames.shape[2:] for clip in prepared.clips] == [(9, 7)] * 2
+        batches.append(prepared.batch)
+    first, second = batches
+    assert torch.equal(first.clips, second.clips)
+    assert torch.equal(first.provenance, second.provenance)
+
+
+@pytest.mark.parametrize(("bad", "said"), [("", False), ("b", True)])
+def test_a_training_says_at_its_end_how_many_samples_were_bad(tmp_path, monkeypatch, caplog, bad, said):
+    decode = clips.read_frames
+
+    def read_frames(path, indices, **options):
+        if path.stem == bad:
+            raise VideoReadError(f"{path}: broken")
+        return decode(path, indices, **options)
+
+    monkeypatch.setattr(clips, "read_frames", read_frames)
+    loader = loader_of(tmp_path, num_workers=2, multiprocessing_context="fork")
+    assert len(list(loader)) == 2
+    runner = mock.Mock(spec=Runner, train_dataloader=loader, rank=0, logger=logging.getLogger("training"))
+    with caplog.at_level(logging.WARNING, "training"):
+        BadSamplesHook().after_train(runner)
+    text = (
+        f"1 of 5 samples could not be read, and others took their place; they are named in {tmp_path}/bad_samples.jsonl"
+    )
+    assert (text in caplog.text) == said
+    assert bool(caplog.text) == said
