@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--ground-truth",
         metavar="GT",
-        help="the project's .json, an .npz, pyannot.pkl or an ACT pickle (default: what A.npz and B.npz hold)",
+        help="the project's .json, an .npz, a file of UCF101-24, or an ACT pickle (default: what A.npz and B.npz hold)",
     )
     parser.add_argument("--split", help="split of GT")
     parser.add_argument("--protocol", default="voc", choices=list(PROTOCOLS), help="rules (default: voc)")

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--ground-truth",
         metavar="GT",
-        help="the project's .json, an .npz, pyannot.pkl or an ACT pickle (default: what DETS.npz holds)",
+        help="the project's .json, an .npz, a file of UCF101-24, or an ACT pickle (default: what DETS.npz holds)",
     )
     parser.add_argument("--tubes", nargs="+", metavar="TUBES.npz", help="tubes (default: those in DETS.npz, or linked)")
     parser.add_argument("--split", nargs="+", help="split of GT, one for each DETS.npz")
