@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stal.data.prepare.workers import ProcessDeath, run_with_progress
+from stal.data.processes import ProcessDeath, run_with_progress
 from stal.data.video.frame_table import frame_table
 from stal.data.video.reader import frame_rule, video_facts
 from stal.errors import StalError

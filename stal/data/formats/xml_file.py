@@ -26,8 +26,8 @@ def load_xml(path: str | Path) -> Element:
         return defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
     except DefusedXmlException as error:
         raise AnnotationError(
-            f"{path}: refused, because it has a document type, which no annotation needs and which can declare entities "
-            f"that fill all memory ({error}); get the file from its source"
+            f"{path}: refused, because it has a document type, which no annotation needs and whose entities can fill all "
+            f"memory ({error}); get the file from its source"
         ) from error
     except OSError as error:
         raise AnnotationError(f"{path}: the file cannot be read ({error.strerror})") from error

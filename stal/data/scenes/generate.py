@@ -15,9 +15,7 @@ stands idle, is mostly outside of the image, or mostly hidden.
 
 import contextlib
 import multiprocessing
-import signal
-import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from rich.progress import Progress
 
 from stal.data.formats.tubes_json import write_tubes_json
+from stal.data.processes import deaf_to_interrupts
 from stal.data.scenes.actions import ACTIONS
 from stal.data.scenes.backgrounds import SCENES, render_background
 from stal.data.scenes.encode import write_mp4
@@ -162,28 +161,12 @@ def _run(todo: Sequence[_Job], jobs: int) -> Generator[list[Video], None, None]:
     context = multiprocessing.get_context("spawn")  # the same on every platform, and safe beside threads
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     try:
-        with _deaf_to_interrupts():  # submitting starts the workers
+        with deaf_to_interrupts():  # submitting starts the workers
             futures = [pool.submit(_make_videos, job) for job in todo]
         for future in as_completed(futures):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C here for a moment, and for good in processes started meanwhile, which inherit it from their birth.
-
-    A terminal sends it to all processes, but it is this one that ends the others, without a traceback from each.
-    """
-    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _make_videos(job: _Job) -> list[Video]:
