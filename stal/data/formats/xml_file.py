@@ -26,7 +26,7 @@ def load_xml(path: str | Path) -> Element:
         return defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
     except DefusedXmlException as error:
         raise AnnotationError(
-            f"{path}: refused, because it has a document type, which no annotation needs and whose entities can fill all "
+            f"{path}: refused, because it has a document type, which no annotation needs; its entities can fill all "
             f"memory ({error}); get the file from its source"
         ) from error
     except OSError as error:
