@@ -28,10 +28,10 @@ def describe(value: Any) -> str:
     if isinstance(value, Tensor):
         device = "" if value.device.type == "cpu" else f"@{value.device}"
         return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}{device}"
-    if isinstance(value, tuple | list) and len(value) > 4:
-        return f"{type(value).__name__} of {len(value)}"
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) and len(value) <= 4 and not any(isinstance(v, tuple | list) for v in value):
         return "[" + ", ".join(describe(v) for v in value) + "]"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of {len(value)}"
     return repr(value)
 
 
@@ -105,6 +105,10 @@ class Tube(_ShapeRepr):
         return np.where(valid[:, None], self.boxes[position], np.float32(0)), valid
 
 
+MAX_MASKED_ID = 253
+"""Largest tube id that a silhouette can name: 254 would be the value 255, which means unknown."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Video(_ShapeRepr):
     """One annotated video of a data set.
@@ -118,8 +122,8 @@ class Video(_ShapeRepr):
         tubes: the annotated tubes.
         split: `train`, `test`, or the name of another split.
         masks_path: .npz with the actors' silhouettes: `masks` (num_frames, height, width) uint8, where value v at a
-            voxel means the actor with tube id v - 1, 0 no actor, 255 unknown; or a puppet mask of JHMDB (.mat), of the
-            actor with tube id 0. None if the data set has no silhouettes.
+            voxel means the actor with tube id v - 1 (so ids are 0 to 253), 0 no actor, 255 unknown; or a puppet mask
+            of JHMDB (.mat), of the actor with tube id 0. None if the data set has no silhouettes.
         scene: name of the scene, None where unknown.
     """
 
@@ -144,6 +148,12 @@ class Video(_ShapeRepr):
         ids = [tube.id for tube in self.tubes]
         if len(set(ids)) != len(ids):
             raise AnnotationError(f"video {self.key}: tube ids {ids} are not unique")
+        unnamable = [number for number in ids if not 0 <= number <= MAX_MASKED_ID]
+        if self.masks_path is not None and unnamable:
+            raise AnnotationError(
+                f"video {self.key}: tube id {unnamable[0]} is not among 0 to {MAX_MASKED_ID}, which silhouettes "
+                f"({self.masks_path}) can name; number the tubes and their silhouettes anew, or leave these out"
+            )
         for tube in self.tubes:
             if tube.frames[-1] >= self.num_frames:
                 raise AnnotationError(

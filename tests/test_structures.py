@@ -111,6 +111,9 @@ def test_a_tube_has_boxes_on_its_frames_alone(frames: list[int], valid: list[boo
         ({"height": 0}, "2 frames of 0 x 6"),
         ({"width": -1}, "2 frames of 4 x -1"),
         ({"tubes": (tube(id=3), tube(id=3))}, r"tube ids \[3, 3\] are not unique"),
+        ({"tubes": (tube(id=7), tube(id=254)), "masks_path": "a.npz"}, r"video a: tube id 254 is not among 0 to 253"),
+        ({"tubes": (tube(id=2**40),), "masks_path": "a.npz"}, r"tube id 1099511627776 .*\(a.npz\) can name; number"),
+        ({"tubes": (tube(id=-1),), "masks_path": "a.npz"}, r"tube id -1 is not among"),
         ({"tubes": (tube(3),)}, r"box on frame 2, but .* 2 frames \(0 to 1\); are its frames 1-based"),
     ],
 )
@@ -122,6 +125,11 @@ def test_a_video_refuses(changes: dict, message: str) -> None:
 def test_a_video_may_have_no_tubes_or_one_that_ends_with_it() -> None:
     assert video().tubes == ()
     assert len(video(tubes=(tube(2),)).tubes) == 1
+
+
+def test_any_tube_id_may_be_that_of_a_video_without_silhouettes() -> None:
+    assert video(tubes=(tube(id=2**40),)).tubes[0].id == 2**40
+    assert video(tubes=(tube(id=0), tube(id=253)), masks_path=Path("a.npz")).masks_path == Path("a.npz")
 
 
 @pytest.mark.parametrize(

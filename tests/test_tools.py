@@ -211,7 +211,8 @@ def test_a_training_replaces_a_bad_video_and_names_it_at_its_end(scenes, tmp_pat
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     (tmp_path / "annotations.json").write_text(json.dumps(annotations))
     work_dir = tmp_path / "work"
-    flags = as_flags(options(tmp_path, **{"train_dataloader.num_workers": 1}))
+    settings = {"train_dataloader.num_workers": 1, "train_dataloader.dataset.max_bad_share": 0.2}
+    flags = as_flags(options(tmp_path, **settings))
     done = tool("train", CONFIG, "--work-dir", str(work_dir), "--cfg-options", *flags)
     assert done.returncode == 0, done.stderr
     (line,) = (work_dir / "bad_samples.jsonl").read_text().splitlines()

@@ -22,7 +22,8 @@ def print_summary(annotations: Annotations, out: str) -> None:
 
 def main() -> None:
     parser = command_line.new_parser(
-        "Convert annotations; docs/annotations.md describes the formats.",
+        "Convert annotations; docs/annotations.md describes the formats:\n\n"
+        + "\n".join(f"  {name:12}  {known.what}" for name, known in FORMATS.items()),
         "python tools/import_annotations.py --format ava train=ava_train.csv --videos data/clips --out tubes.json",
     )
     add = parser.add_argument
@@ -44,7 +45,7 @@ def main() -> None:
     add("--excluded", metavar="FILE", help="AVA's excluded timestamps")
     add("--start-seconds", type=float, help="AVA's timestamp of frame 0 (default: 900)")
     add("--first-frame", type=int, choices=(0, 1), help="number of the first frame, for yolo and coco-video")
-    add("--attribute", help="attribute of VIA that is the class")
+    add("--attribute", help="attribute of VIA or CVAT that is the class")
     add("--identity", help="attribute of VIA that tells actors apart")
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")

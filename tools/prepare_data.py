@@ -90,7 +90,9 @@ def print_preparation(result: Preparation) -> None:
         f"frames found: {rules or 'none'}"
     )
     if result.annotations_file is None:
-        print("annotations.json is not written; --skip-bad writes it without the bad videos")
+        is_any_good = result.num_made + result.num_kept > 0
+        reason = "; --skip-bad writes it without the bad videos" if is_any_good else ": not one video can be copied"
+        print(f"annotations.json is not written{reason}")
         return
     if result.bad:
         print(f"annotations.json is written without the {len(result.bad)} bad videos")
@@ -110,7 +112,7 @@ def main() -> None:
     if args.to == TABLES:
         report = build_tables(annotations.videos, args.jobs, show_progress=True)
         print_tables(report)
-        bad = report.bad
+        bad, is_done = report.bad, not report.bad
     else:
         result = prepare(
             annotations,
@@ -121,10 +123,10 @@ def main() -> None:
             show_progress=True,
         )
         print_preparation(result)
-        bad = result.bad
+        bad, is_done = result.bad, result.annotations_file is not None
     if bad:
         print(f"{len(bad)} bad videos:", *bad.values(), sep="\n  ", file=sys.stderr)
-        sys.exit(0 if args.skip_bad else 1)
+    sys.exit(0 if is_done else 1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from stal.structures import Annotations, Tube, Video
 
@@ -40,7 +40,7 @@ class AnnotationTable:
         label_names: (G) the class as it is written.
         tube_of_row: (R,) tube of each row, never falling.
         frames: (R,) frame of each row, in the order of the file.
-        boxes: (R, 4) box of each row, as xyxy half-open pixels if all is well.
+        boxes: (R, 4) box of each row, as finite xyxy half-open pixels if all is well.
     """
 
     classes: tuple[str, ...]
@@ -69,9 +69,9 @@ class AnnotationTable:
         return np.array([(video.width, video.height) for video in self.videos], np.int64).reshape(-1, 2)
 
     @cached_property
-    def extents(self) -> Float64[np.ndarray, "R 2"]:
-        """Return width and height of each box, negative where its corners are exchanged."""
-        return self.boxes[:, 2:].astype(np.float64) - self.boxes[:, :2]
+    def is_finite(self) -> Bool[np.ndarray, " R"]:
+        """Return whether the coordinates of each box are numbers, and not infinite."""
+        return np.asarray(np.isfinite(self.boxes).all(axis=1))
 
     @cached_property
     def follows(self) -> Bool[np.ndarray, " R"]:

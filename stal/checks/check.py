@@ -1,6 +1,6 @@
 """Run all checks on a data set."""
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from stal.checks.finding import Finding, errors_first
 from stal.checks.frames import check_frames
 from stal.checks.labels import check_labels
 from stal.checks.lenient_json import read_table
-from stal.checks.opening import VideoRecord, open_videos
+from stal.checks.opening import find_video, open_videos
+from stal.checks.reader_warnings import collect_warnings, note_warnings
 from stal.checks.report import CheckReport
 from stal.checks.self_score import check_self_score
 from stal.checks.silhouettes import check_silhouettes
-from stal.checks.splits import check_splits
+from stal.checks.splits import check_splits, check_train_split
 from stal.checks.tubes import check_tubes
 from stal.data.formats.tubes_json import read_tubes_json
 from stal.errors import ConfigError, DataNotFoundError, StalError
@@ -36,17 +37,19 @@ class DataToCheck:
         table: its annotations; empty if nothing of them can be read.
         annotations: the same as structures; None if those refuse them.
         refusal: why.
+        findings: what was found already when it was read.
     """
 
     source: str
     table: AnnotationTable = _EMPTY
     annotations: Annotations | None = None
     refusal: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
-def data_of_annotations(annotations: Annotations, source: str) -> DataToCheck:
-    """Return what is checked of a data set that was read from `source`."""
-    return DataToCheck(source, table_of(annotations), annotations)
+def data_of_annotations(annotations: Annotations, source: str, findings: Sequence[Finding] = ()) -> DataToCheck:
+    """Return what is checked of a data set that was read from `source`, with what was found meanwhile."""
+    return DataToCheck(source, table_of(annotations), annotations, findings=tuple(findings))
 
 
 def data_of_json(path: str | Path) -> DataToCheck:
@@ -58,11 +61,11 @@ def data_of_json(path: str | Path) -> DataToCheck:
     table = _EMPTY
     try:
         table = read_table(path)
-        return DataToCheck(str(path), table, read_tubes_json(path))
+        return data_of_annotations(read_tubes_json(path), str(path), check_train_split(table))
     except DataNotFoundError:
         raise
     except StalError as error:
-        return DataToCheck(str(path), table, refusal=str(error))
+        return DataToCheck(str(path), table, refusal=str(error), findings=tuple(check_train_split(table)))
 
 
 def check_data(
@@ -89,8 +92,8 @@ def check_data(
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value}: at least 1 (--no-decode opens no video)")
     table = data.table
-    there = np.array([os.path.exists(video.path) for video in table.videos], bool)  # whatever the path
-    records = [VideoRecord(is_there=bool(is_there)) for is_there in there]
+    records = [find_video(video.path) for video in table.videos]
+    there = np.array([record.is_there and record.problem is None for record in records], bool)
     if decode:
         wanted = choose_evenly(np.flatnonzero(there), max_videos or len(there)).tolist()
         paths, lengths = [video.path for video in table.videos], table.num_frames.tolist()
@@ -98,12 +101,15 @@ def check_data(
             paths, lengths, wanted, num_processes=num_processes, show_progress=show_progress
         ):
             records[number] = record
-    findings = _check_annotation(data, find_resized(table, records))
+    findings = [*data.findings, *_check_annotation(data, find_resized(table, records))]
     scores = None
     if table is not _EMPTY:
         findings += [*check_splits(table, there.tolist()), *check_files(table, records)]
     if data.annotations is not None:
-        findings += check_silhouettes(data.annotations) if decode else []
+        with collect_warnings() as warnings:
+            findings += check_silhouettes(data.annotations) if decode else []
+        findings += note_warnings(warnings)
+    if data.annotations is not None and len(table.tube_videos):
         scores, below = check_self_score(data.annotations, table)
         findings += below
     return CheckReport(data.source, table, records, errors_first(findings), scores)
@@ -120,7 +126,7 @@ def _check_annotation(data: DataToCheck, resized: Bool[np.ndarray, " V"]) -> lis
             *check_labels(data.table),
             *check_frames(data.table),
             *check_boxes(data.table, resized),
-            *check_tubes(data.table),
+            *check_tubes(data.table, resized),
         ]
     if data.refusal is not None and not any(finding.level == "error" for finding in findings):
         findings.append(

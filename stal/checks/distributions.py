@@ -18,10 +18,10 @@ Bars = Sequence[tuple[str, int]]
 """Names and numbers, one for each bar."""
 
 
-def box_shares(table: AnnotationTable) -> Float64[np.ndarray, "R 4"]:
-    """Return boxes as shares of their image, cut to it."""
-    sizes = np.tile(table.sizes[table.video_of_row], (1, 2))
-    return (table.boxes / np.maximum(sizes, 1)).clip(0, 1)
+def box_shares(table: AnnotationTable) -> Float64[np.ndarray, "F 4"]:
+    """Return boxes as shares of their image, cut to it, of those that are finite."""
+    sizes = np.tile(table.sizes[table.video_of_row[table.is_finite]], (1, 2))
+    return (table.boxes[table.is_finite] / np.maximum(sizes, 1)).clip(0, 1)
 
 
 def count_sizes(table: AnnotationTable) -> Bars:

@@ -11,7 +11,6 @@ from stal.checks.counted import found_videos, list_names
 from stal.checks.finding import MAX_EXAMPLES, Example, Finding
 from stal.checks.opening import VideoRecord
 from stal.data.find_videos import VIDEO_SUFFIXES
-from stal.errors import VideoReadError
 
 
 def check_files(table: AnnotationTable, records: Sequence[VideoRecord]) -> list[Finding]:
@@ -36,11 +35,11 @@ def _missing(table: AnnotationTable, records: Sequence[VideoRecord]) -> list[Fin
         ),
         *found_videos(
             table,
-            _where(records, lambda record: record.is_opened and record.num_decoded is None),
+            _where(records, lambda record: record.problem is not None and record.num_decoded is None),
             "error",
             "files-unreadable",
-            "that cannot be decoded",
-            "download them again, or leave them out",
+            "that cannot be opened or decoded",
+            "download or extract them again, or leave them out",
             value_of=lambda v: str(records[v].problem),
         ),
         *found_videos(
@@ -119,6 +118,12 @@ def find_resized(table: AnnotationTable, records: Sequence[VideoRecord]) -> Bool
     )
 
 
+def find_agreeing(table: AnnotationTable, records: Sequence[VideoRecord]) -> Bool[np.ndarray, " V"]:
+    """Return which videos were opened, and decode to the length that is annotated, by some rule, and to the size."""
+    has_rule = np.array([record.rule is not None for record in records], bool)
+    return has_rule & ~find_resized(table, records)
+
+
 def _sizes(table: AnnotationTable, records: Sequence[VideoRecord], v: int) -> str:
     """Return both sizes of a video, and whether one is the other one turned."""
     record, video = records[v], table.videos[v]
@@ -158,10 +163,8 @@ def _unnamed(table: AnnotationTable, records: Sequence[VideoRecord]) -> list[Fin
 def _list(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except OSError as error:
-        raise VideoReadError(
-            f"{folder}: the folder cannot be listed ({error.strerror}); check its permissions"
-        ) from error
+    except OSError:  # it may be entered but not listed: its videos are found, and others are not for us
+        return []
 
 
 def choose_evenly(numbers: Int64[np.ndarray, " N"], num_wanted: int) -> Int64[np.ndarray, " M"]:

@@ -1,6 +1,5 @@
 """Correct what can be corrected without a doubt, into a new file."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,9 +7,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from stal.checks.annotation_table import AnnotationTable
-from stal.checks.boxes import clip_boxes, find_convention
-from stal.checks.finding import Finding
-from stal.checks.frames import frames_are_1_based, frames_beyond
+from stal.checks.box_forms import find_convention
+from stal.checks.boxes import are_few, clip_boxes
+from stal.checks.files import find_agreeing, find_resized
+from stal.checks.frames import frames_are_1_based, frames_beyond, frames_may_be_1_based
+from stal.checks.report import CheckReport
 from stal.data.formats.tubes_json import write_tubes_json
 from stal.errors import AnnotationError, ConfigError, StalError
 
@@ -54,65 +55,74 @@ def write_fix(fix: Fix, source: str | Path, out: str | Path) -> None:
     write_tubes_json(annotations, out)
 
 
-def fix_table(table: AnnotationTable, findings: Sequence[Finding]) -> Fix:
+def fix_table(report: CheckReport) -> Fix:
     """Correct a data set as far as that is safe.
 
-    - Frames are shifted by one if all says that they start at 1, and the videos decode to as many as are annotated.
-    - Boxes are scaled to pixels if all boxes of all videos are shares of the image.
-    - Tubes that are up to `MAX_CUT_FRAMES` frames longer than their video are cut.
-    - Boxes are cut to the image, and left out where nothing is left, unless they may be pixels of another size, or be
-      written in another way.
+    - Frames are shifted by one if all says that they start at 1, and all annotated videos agree.
+    - Boxes are scaled to pixels if all boxes of all videos are shares of the image, and all annotated videos agree.
+    - Tubes that are up to `MAX_CUT_FRAMES` frames longer than their video are cut, unless frames may start at 1.
+    - Boxes are cut to the image, and left out where nothing is left, if those are few and nothing speaks for another
+      form of boxes.
     - Tubes without boxes are left out.
+
+    A video agrees if it was opened, and decodes to the size and the length that are annotated; nothing is cut in the
+    others.
 
     Labels, lengths and sizes of videos, and boxes written in another way are not touched: the same evidence has several
     explanations there.
 
     Args:
-        table: the data set.
-        findings: what its check found.
+        report: what the check of the data set found, with its videos opened.
     """
-    codes = {finding.code for finding in findings}
-    changes: list[str] = []
-    if frames_are_1_based(table) and "frames-unexplained" not in codes:
+    table, changes = report.table, list[str]()
+    agree, resized = find_agreeing(table, report.records), find_resized(table, report.records)
+    all_agree = bool(agree[table.video_of_row].all())
+    may_be_1_based = frames_may_be_1_based(table) or frames_are_1_based(table)
+    if frames_are_1_based(table) and all_agree:
         changes.append(f"{len(table.frames):,} boxes: frames shifted by -1")
         table = replace(table, frames=table.frames - 1)
-    convention = find_convention(table)
-    has_boxes = np.bincount(table.video_of_row, minlength=len(table.videos)) > 0
-    if has_boxes.any() and convention.normalised[has_boxes].all():
+    convention = find_convention(table, resized)
+    is_share = convention.normalised[table.video_of_row]
+    if len(is_share) and is_share.all() and not convention.forms and all_agree:
         changes.append(f"{len(table.boxes):,} boxes: scaled from shares of the image to pixels")
         sizes = np.tile(table.sizes[table.video_of_row], (1, 2))
         table = replace(table, boxes=(table.boxes.astype(np.float64) * sizes).astype(np.float32))
-        convention = find_convention(table)
-    if not frames_are_1_based(table):
-        table = _cut_frames(table, changes)
-    if convention.is_xyxy and not convention.normalised.any() and "size-disagrees" not in codes:
-        table = _cut_boxes(table, changes)
+        convention = find_convention(table, resized)
+    if not may_be_1_based:
+        table = _cut_frames(table, agree, changes)
+    if not convention.forms and not convention.normalised.any():
+        table = _cut_boxes(table, agree, changes)
     return Fix(_without_empty_tubes(table, changes), tuple(changes))
 
 
-def _cut_frames(table: AnnotationTable, changes: list[str]) -> AnnotationTable:
-    """Leave out the boxes behind the end of videos, where they are few."""
+def _cut_frames(table: AnnotationTable, agree: Bool[np.ndarray, " V"], changes: list[str]) -> AnnotationTable:
+    """Leave out the boxes behind the end of videos that agree, where they are few."""
     beyond = frames_beyond(table)
     furthest = np.zeros(len(table.videos), np.int64)
     np.maximum.at(furthest, table.video_of_row, beyond)
-    keep = (beyond <= 0) | (furthest[table.video_of_row] > MAX_CUT_FRAMES)
-    return _keep_boxes(table, keep, "behind the last frame of their video", changes)
+    cut = (beyond > 0) & (agree & (furthest <= MAX_CUT_FRAMES))[table.video_of_row]
+    return _drop_boxes(table, cut, "behind the last frame of their video", changes)
 
 
-def _cut_boxes(table: AnnotationTable, changes: list[str]) -> AnnotationTable:
-    """Cut boxes to their image, and leave out those of which nothing is left."""
-    cut = clip_boxes(table.boxes, table.sizes[table.video_of_row])
-    keep = np.asarray((cut[:, 2:] > cut[:, :2]).all(axis=1))
-    num_cut = int(((cut != table.boxes).any(axis=1) & keep).sum())
-    if num_cut:
-        changes.append(f"{num_cut:,} boxes: cut to the image")
-    return _keep_boxes(replace(table, boxes=cut), keep, "empty, or outside of the image", changes)
-
-
-def _keep_boxes(table: AnnotationTable, keep: Bool[np.ndarray, " R"], why: str, changes: list[str]) -> AnnotationTable:
-    if keep.all():
+def _cut_boxes(table: AnnotationTable, agree: Bool[np.ndarray, " V"], changes: list[str]) -> AnnotationTable:
+    """Cut boxes to their image in videos that agree, and leave out those of which nothing is left."""
+    touched = agree[table.video_of_row]
+    clipped = clip_boxes(table.boxes, table.sizes[table.video_of_row])
+    gone = touched & ~(table.is_finite & (clipped[:, 2:] > clipped[:, :2]).all(axis=1))
+    if not are_few(gone):
         return table
-    changes.append(f"{(~keep).sum():,} boxes: left out, {why}")
+    cut = touched & ~gone & (clipped != table.boxes).any(axis=1)
+    if cut.any():
+        changes.append(f"{cut.sum():,} boxes: cut to the image")
+        table = replace(table, boxes=np.where(cut[:, None], clipped, table.boxes))
+    return _drop_boxes(table, gone, "empty, or outside of the image", changes)
+
+
+def _drop_boxes(table: AnnotationTable, drop: Bool[np.ndarray, " R"], why: str, changes: list[str]) -> AnnotationTable:
+    if not drop.any():
+        return table
+    changes.append(f"{drop.sum():,} boxes: left out, {why}")
+    keep = ~drop
     return replace(table, tube_of_row=table.tube_of_row[keep], frames=table.frames[keep], boxes=table.boxes[keep])
 
 

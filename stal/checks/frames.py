@@ -7,7 +7,7 @@ from stal.checks.annotation_table import AnnotationTable
 from stal.checks.counted import found_boxes
 from stal.checks.finding import Finding
 
-_MIN_STARTS = 3  # so many tubes that start at frame 1, and none at 0, are no chance
+_MIN_TUBES = 3  # so many that start at frame 1, and none at 0, are no chance; nor are so many that end one too late
 _FIX_BASE = "frames count from 0 here: subtract 1 from them where they are read"
 
 
@@ -28,9 +28,29 @@ def frames_beyond(table: AnnotationTable) -> Int64[np.ndarray, " R"]:
     return np.where(num_frames > 0, table.frames - (num_frames - 1), 0)
 
 
+def frames_may_be_1_based(table: AnnotationTable) -> bool:
+    """Whether several tubes start at frame 1 and none before it, so that frames may be counted from 1."""
+    return bool(table.frames.min(initial=1) == 1) and len(_starts_at_1(table)) >= _MIN_TUBES
+
+
 def frames_are_1_based(table: AnnotationTable) -> bool:
-    """Whether all speaks for frames that start at 1: some are 1, none is less, and some are one too many, none more."""
-    return len(table.frames) > 0 and bool(table.frames.min() == 1 and frames_beyond(table).max() == 1)
+    """Whether all speaks for frames that start at 1.
+
+    No frame is less than 1 and none more than one too many, and several tubes start at 1 and end one frame too late; or
+    fewer, where all videos have tubes from frame 1 on that end one frame too late.
+    """
+    if not len(table.frames) or table.frames.min() != 1 or frames_beyond(table).max() != 1:
+        return False
+    too_late = frames_beyond(table) == 1
+    if frames_may_be_1_based(table) and len(np.unique(table.tube_of_row[too_late])) >= _MIN_TUBES:
+        return True
+    annotated = np.unique(table.video_of_row)
+    started, ended = (np.unique(table.video_of_row[rows]) for rows in (table.frames == 1, too_late))
+    return np.array_equal(started, annotated) and np.array_equal(ended, annotated)
+
+
+def _starts_at_1(table: AnnotationTable) -> Int64[np.ndarray, " N"]:
+    return np.flatnonzero(~table.follows & (table.frames == 1))
 
 
 def _one_based(table: AnnotationTable) -> list[Finding]:
@@ -40,7 +60,7 @@ def _one_based(table: AnnotationTable) -> list[Finding]:
         "error",
         "frames-1-based",
         "exactly one frame behind the last one, while none is on frame 0, as all frames are that count from 1",
-        f"{_FIX_BASE} (--fix does it)",
+        f"{_FIX_BASE} (--fix does it if all videos decode to what is annotated)",
         value_of=lambda row: _of_frames(table, row),
     )
 
@@ -54,20 +74,19 @@ def _beyond(table: AnnotationTable) -> list[Finding]:
         "frames-beyond-video",
         "behind the last frame of their video",
         "correct num_frames, or the frames: were they counted at another frame rate? "
-        "(--fix cuts tubes that are one or two frames too long)",
+        "(--fix cuts tubes that are one or two frames too long, of videos that decode to what is annotated)",
         more=f", by {beyond.max(initial=0):,} frames at most",
         value_of=lambda row: _of_frames(table, row),
     )
 
 
 def _perhaps_1_based(table: AnnotationTable) -> list[Finding]:
-    """Return a doubt where tubes start at frame 1 and none at 0, although none is too long."""
-    starts = np.flatnonzero(~table.follows & (table.frames == 1))
-    if table.frames.min(initial=1) < 1 or len(starts) < _MIN_STARTS:
+    """Return a doubt where tubes start at frame 1 and none at 0, although not all that ends speaks for it."""
+    if not frames_may_be_1_based(table):
         return []
     return found_boxes(
         table,
-        starts,
+        _starts_at_1(table),
         "warning",
         "frames-perhaps-1-based",
         f"the first of their tube and on frame 1, while none is on frame 0, of {len(table.tube_videos):,} tubes",

@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"-?\d{1,9}")
 
 def check_labels(table: AnnotationTable) -> list[Finding]:
     """Return what is wrong with the classes of tubes."""
+    if not table.classes:
+        return [Finding("error", "no-classes", "the list of classes is empty", "list the names of the classes")]
     findings = [*_repeated_names(table), *_unknown_names(table), *_against_names(table)]
     if any(finding.code == "labels-1-based" for finding in findings):
         return findings  # which leaves the first class without a tube, too

@@ -4,14 +4,16 @@ What has no place in a table is an error still: a missing key, a text where a nu
 not as many as the boxes.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from stal.checks.annotation_table import UNKNOWN_LABEL, AnnotationTable, VideoEntry
-from stal.data.formats.json_node import JsonNode, is_number, load_json, shorten
-from stal.data.formats.tubes_json import FORMAT
+from stal.data.formats.json_node import FLOAT32_MAX, JsonNode, load_json
+from stal.data.formats.short_text import shorten
+from stal.data.formats.tubes_json import FORMAT, parse_boxes
 from stal.errors import AnnotationError
 
 
@@ -87,7 +89,19 @@ def _frames(tube: JsonNode) -> Int64[np.ndarray, " T"]:
 
 
 def _boxes(node: JsonNode) -> Float32[np.ndarray, "T 4"]:
-    for row in node.items():
-        if not (isinstance(row.value, list) and len(row.value) == 4 and all(map(is_number, row.value))):
-            row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {shorten(row.value)}")
-    return np.array(node.value, dtype=np.float32).reshape(-1, 4)
+    try:
+        return parse_boxes(node)
+    except AnnotationError:  # one that is of numbers, but not of finite ones, can be counted
+        return np.array([_box(row) for row in node.items()], np.float32).reshape(-1, 4)
+
+
+def _box(node: JsonNode) -> list[int | float]:
+    values = node.value
+    if not isinstance(values, list) or len(values) != 4 or not {type(value) for value in values} <= {int, float}:
+        node.fail(f"expected four numbers [x1, y1, x2, y2], got {shorten(values)}")
+    return [_within_float32(value) for value in values]
+
+
+def _within_float32(value: int | float) -> int | float:
+    """Return a number, or infinity for one that is too large; NaN, which Python's JSON has too, stays what it is."""
+    return math.copysign(math.inf, 1 if value > 0 else -1) if abs(value) > FLOAT32_MAX else value

@@ -1,10 +1,13 @@
 """Open the videos of a data set, and record what each decodes to. Imports little: every process does it anew."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stal.checks.frame_images import check_images
 from stal.data.processes import ProcessDeath, run_with_progress
+from stal.data.video.frame_folder import list_frames
 from stal.data.video.frame_table import frame_table
 from stal.data.video.reader import frame_rule, video_facts
 from stal.errors import StalError
@@ -24,7 +27,7 @@ class VideoRecord:
         rotation: degrees by which frames are turned to be shown.
         num_damaged: frames of which parts were made up by the decoder.
         rule: `order`, `time` or `clamp`: how annotated frames are mapped onto decoded ones; None if none applies.
-        problem: why it could not be opened, or why no rule applies.
+        problem: why it cannot be opened, or why no rule applies.
     """
 
     is_there: bool
@@ -36,6 +39,18 @@ class VideoRecord:
     num_damaged: int = 0
     rule: str | None = None
     problem: str | None = None
+
+
+def find_video(path: Path) -> VideoRecord:
+    """Return whether there is a file or folder that can be opened, whatever the path."""
+    if not os.path.exists(path):
+        return VideoRecord(is_there=False)
+    problem = None
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        problem = f"{path}: neither a file nor a folder of frames"
+    elif not os.access(path, os.R_OK):
+        problem = f"{path}: it may not be read; check its permissions"
+    return VideoRecord(is_there=True, problem=problem)
 
 
 @dataclass(frozen=True)
@@ -56,9 +71,9 @@ def open_videos(
     """Open some videos, and return the number of each with what was seen, as they get done.
 
     Args:
-        paths: of all videos; each is there.
+        paths: of all videos.
         num_frames: annotated lengths.
-        numbers: positions of those to open.
+        numbers: positions of those to open, which are there.
         num_processes: 1 opens them here, where a few are opened in any case.
         show_progress: show a progress bar on the terminal.
     """
@@ -74,9 +89,11 @@ def open_videos(
 
 def _open(job: _Job) -> VideoRecord:
     try:
+        if job.path.is_dir():
+            check_images(list_frames(job.path))
         facts = video_facts(job.path)
         table = None if job.path.is_dir() else frame_table(job.path)
-    except StalError as error:
+    except (StalError, OSError) as error:
         return VideoRecord(is_there=True, is_opened=True, problem=str(error))
     rule, problem = None, None
     try:

@@ -116,7 +116,10 @@ def _read(
     wanted = np.array([sample.frame for sample in samples], np.int64).clip(0, last)
     try:
         return dict(zip(samples, read_frames(video.path, wanted, num_frames=num_frames), strict=True))
-    except StalError:  # it can be opened, which is what the check says; a page without this picture is still of use
+    except (
+        StalError,
+        OSError,
+    ):  # it can be opened, which is what the check says; a page without this picture is still of use
         return {}
 
 
@@ -130,7 +133,7 @@ def _draw(table: AnnotationTable, sample: Sample, frame: UInt8[np.ndarray, "H W 
         scale = _MAX_WIDTH / width
         size = (_MAX_WIDTH, max(1, round(height * scale)))
         drawn = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[None]
-    rows = np.flatnonzero((table.video_of_row == sample.video) & (table.frames == sample.frame))
+    rows = np.flatnonzero((table.video_of_row == sample.video) & (table.frames == sample.frame) & table.is_finite)
     actors = []
     for row in rows.tolist():
         tube = table.tube_of_row[row]

@@ -3,14 +3,13 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from stal.checks.annotation_table import AnnotationTable
 from stal.checks.finding import MAX_EXAMPLES, Example, Finding
 from stal.data.video.frame_folder import IMAGE_SUFFIXES
-from stal.errors import VideoReadError
 
 TRAIN = "train"
 _GROUP = re.compile(r"(.*_g\d+)_c\d+")  # UCF101: clips of one group are cut from one recording
@@ -22,9 +21,29 @@ def check_splits(table: AnnotationTable, there: Sequence[bool]) -> list[Finding]
 
     Args:
         table: the annotations.
-        there: for each video, whether its file was found.
+        there: for each video, whether there is a file or folder that may be read.
     """
     return [*_groups(table), *_paths(table), *_contents(table, there)]
+
+
+def check_train_split(table: AnnotationTable) -> list[Finding]:
+    """Return a finding if no video is of split `train`: an error if it looks like a slip; there may be tests only."""
+    if TRAIN in table.splits or not table.splits:
+        return []
+    is_slip = any(not split or get_close_matches(split.casefold(), [TRAIN], cutoff=0.7) for split in table.splits)
+    return [
+        Finding(
+            "error" if is_slip else "warning",
+            "split-missing",
+            f"no video of split {TRAIN!r}, which configs train on: the splits are {list_splits(table)}",
+            f'write "split": "{TRAIN}" for the videos to train on; nothing to do if this is for tests alone',
+        )
+    ]
+
+
+def list_splits(table: AnnotationTable) -> str:
+    """Return the names of the splits as a text."""
+    return ", ".join(map(repr, table.splits)) or "none"
 
 
 def _groups(table: AnnotationTable) -> list[Finding]:
@@ -54,10 +73,14 @@ def _paths(table: AnnotationTable) -> list[Finding]:
 
 
 def _contents(table: AnnotationTable, there: Sequence[bool]) -> list[Finding]:
-    """Return videos with the same bytes in different files: sizes are compared first, then digests."""
+    """Return videos with the same bytes in different files: sizes are compared first, then digests.
+
+    A file that cannot be read, such as a link to nowhere in a folder of frames, makes its video like no other; that it
+    cannot be read is found where videos are opened.
+    """
     first_of_path = {video.path.absolute(): v for v, video in reversed(list(enumerate(table.videos))) if there[v]}
-    sizes = _alike((size, v) for path, v in first_of_path.items() if (size := _size(path))[1] > 0)
-    digests = ((_digest(table.videos[v].path), v) for members in sizes for v in members)
+    sizes = _alike((size, v) for path, v in first_of_path.items() if (size := _size(path)) and size[1] > 0)
+    digests = ((_digest(table.videos[v].path) or v, v) for members in sizes for v in members)
     return _shared(table, _alike(digests), "files", "with the same bytes", "remove the copies")
 
 
@@ -100,20 +123,25 @@ def _examples(table: AnnotationTable, shared: Sequence[list[int]]) -> tuple[Exam
     return tuple(examples)
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """Return of how many files a video consists, and of how many bytes."""
-    with _naming(path):
+def _size(path: Path) -> tuple[int, int] | None:
+    """Return of how many files a video consists, and of how many bytes; None if they cannot be looked at."""
+    try:
         sizes = [file.stat().st_size for file in _files(path)]
+    except OSError:
+        return None
     return len(sizes), sum(sizes)
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Path) -> bytes | None:
+    """Return what only the same bytes have in common; None if they cannot be read."""
     digest = hashlib.sha256()
-    with _naming(path):
+    try:
         for file in _files(path):
             with file.open("rb") as stream:
                 while block := stream.read(_READ_BYTES):
                     digest.update(block)
+    except OSError:
+        return None
     return digest.digest()
 
 
@@ -122,12 +150,3 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn what the system raises meanwhile into an error that names the video."""
-    try:
-        yield
-    except OSError as error:
-        raise VideoReadError(f"{path}: it cannot be read ({error.strerror}); check its permissions") from error

@@ -1,24 +1,31 @@
 """Whether videos and tubes are whole: facts that can be, tubes with boxes, once each, that move without jumps."""
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from stal.checks.annotation_table import AnnotationTable
-from stal.checks.boxes import find_convention
+from stal.checks.box_forms import find_convention, has_no_area
 from stal.checks.counted import describe_box, found_boxes, found_tubes, found_videos
 from stal.checks.finding import Finding
 from stal.ops.boxes import paired_iou
+from stal.structures import MAX_MASKED_ID
 
 
-def check_tubes(table: AnnotationTable) -> list[Finding]:
-    """Return what is wrong with videos and tubes as a whole."""
+def check_tubes(table: AnnotationTable, resized: Bool[np.ndarray, " V"]) -> list[Finding]:
+    """Return what is wrong with videos and tubes as a whole.
+
+    Args:
+        table: the annotations.
+        resized: videos whose annotated size is not the true one.
+    """
     return [
         *_impossible_facts(table),
         *_repeated_keys(table),
         *_without_tubes(table),
         *_repeated_ids(table),
+        *_ids_beyond_masks(table),
         *_without_boxes(table),
-        *_jumps(table),
+        *_jumps(table, resized),
         *_duplicates(table),
     ]
 
@@ -49,6 +56,8 @@ def _repeated_keys(table: AnnotationTable) -> list[Finding]:
 
 
 def _without_tubes(table: AnnotationTable) -> list[Finding]:
+    if not table.videos:
+        return [Finding("error", "no-videos", "0 videos: there is nothing to train on", "check that the file is whole")]
     if not len(table.tube_videos):
         what = f"0 tubes in {len(table.videos):,} videos: there is nothing to train on or to score"
         return [Finding("error", "no-tubes", what, "check that the annotation is of these videos, and their names")]
@@ -75,6 +84,20 @@ def _repeated_ids(table: AnnotationTable) -> list[Finding]:
     )
 
 
+def _ids_beyond_masks(table: AnnotationTable) -> list[Finding]:
+    """Return tubes whose silhouette cannot be told from others, as its value is that of unknown, or none."""
+    has_masks = np.array([video.masks_path is not None for video in table.videos], bool)
+    is_beyond = (table.tube_ids < 0) | (table.tube_ids > MAX_MASKED_ID)
+    return found_tubes(
+        table,
+        np.flatnonzero(is_beyond & has_masks[table.tube_videos]),
+        "error",
+        "ids-beyond-masks",
+        f"of a video with silhouettes, with an id that these cannot hold: it is 0 to {MAX_MASKED_ID} there",
+        "number the tubes of every video from 0 on, and write id + 1 where the silhouette of one is",
+    )
+
+
 def _without_boxes(table: AnnotationTable) -> list[Finding]:
     return found_tubes(
         table,
@@ -86,11 +109,11 @@ def _without_boxes(table: AnnotationTable) -> list[Finding]:
     )
 
 
-def _jumps(table: AnnotationTable) -> list[Finding]:
+def _jumps(table: AnnotationTable, resized: Bool[np.ndarray, " V"]) -> list[Finding]:
     """Return boxes that do not even touch that of the frame before."""
-    if not find_convention(table).is_xyxy:
+    if find_convention(table, resized).forms:
         return []
-    solid = np.asarray((table.extents > 0).all(axis=1))
+    solid = table.is_finite & ~has_no_area(table.boxes)
     rows = np.flatnonzero(table.follows & (table.frame_steps == 1))
     rows = rows[solid[rows] & solid[rows - 1]]
     return found_boxes(

@@ -86,11 +86,17 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             with_masks: read the actors' silhouettes of the videos that have them.
             cache_bytes: memory in each process for whole decoded videos; what does not fit is decoded each time.
             backend: the library that decodes video files, see `read_frames`.
-            damaged: `error`: a video that is cut off or broken is bad; `keep`: training takes clips of the part that
-                can be read, testing holds its last frame, and the ledger names the video.
+            damaged: what to do with a video that breaks off, or of which annotated frames are lost: `error`: it is bad;
+                `keep`: training takes clips of the part that can be read, and testing holds its last frame. Two kinds
+                of damage are read either way: parts of frames that are broken, where no frame is lost, and are as the
+                decoder makes them up; and the last one or two frames missing, for which the one before stands in. The
+                ledger names each damaged video that is read, once for each process.
             read_timeout_seconds: a clip whose reading takes longer is bad; None for no limit.
-            ledger: file that names bad samples, a JSON object on each line; None to log them.
-            max_bad_share: part of the training samples that may be bad, 0 for none. The first few may be more.
+            ledger: file that names bad samples and damaged videos, a JSON object on each line; None to log them.
+            max_bad_share: part of the training samples that may be bad, from the start of the training on (a resumed
+                one counts on), 0 for none. Each process looks when it has a bad one, but lets the first
+                `MIN_BAD_SAMPLES` (10) pass; at the end of each epoch `BadSamplesHook` looks at all samples of all
+                processes, however few they are.
 
         Raises:
             AnnotationError: there is no video, or none with a box to train on.
@@ -112,9 +118,9 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         self.backend = backend
         self.damaged = damaged
         self.read_timeout_seconds = read_timeout_seconds
-        self.ledger = SampleLedger(ledger, max_bad_share)
         self._cache = VideoCache(cache_bytes)
         self._num_readable: dict[str, int] = {}
+        self._looked_at: set[str] = set()  # videos of which the ledger has the damage, if there is any
         if training:
             self.videos = tuple(video for video in annotations.videos if video.tubes)
         else:
@@ -128,6 +134,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                 if annotations.videos
                 else "the annotations hold no video; check the split"
             )
+        self.ledger = SampleLedger(ledger, max_bad_share, [video.key for video in self.videos])
         if training:
             self._draws = BalancedDraws(self.videos, balance)
 
@@ -162,8 +169,9 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         """Return a test clip, and the random generator for its transform."""
         video = self.videos[self._test_videos[position]]
         with time_limit(self.read_timeout_seconds, str(video.path)):
-            self._num_readable_frames(video)  # for the ledger
             clip = self._read_clip(video, int(self._test_keyframes[position]), video.num_frames)
+            damage = self._find_damage(video)
+        self._record_damage(video, damage)
         return clip, np.random.default_rng((self.seed, position, sample_seed))
 
     def _draw_clip(self, position: int, sample_seed: int) -> tuple[Clip, np.random.Generator]:
@@ -180,8 +188,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                     num_frames = self._num_readable_frames(video)
                     keyframe = _draw_keyframe(video, tubes, num_frames, generator)
                     clip = self._read_clip(video, keyframe, num_frames)
-                self.ledger.count_good()
-                return clip, generator
+                    damage = self._find_damage(video)
             except _BAD_SAMPLE as error:
                 bad_videos.append(video.key)
                 generator = np.random.default_rng((*entropy, len(bad_videos)))
@@ -202,17 +209,28 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                         f"{self.ledger.place}; the last: {error}"
                     ) from error
                 candidate = replacement
+            else:
+                self._record_damage(video, damage)
+                self.ledger.count_good()
+                return clip, generator
 
     def _num_readable_frames(self, video: Video) -> int:
-        """Return how many frames at the start of a video there are; the ledger gets a line if they are not all."""
+        """Return how many frames at the start of a video are to be used."""
         if self.damaged == "error":
             return video.num_frames
         if video.key not in self._num_readable:
             self._num_readable[video.key] = readable_frames(video.path, video.num_frames)
-            damage = damage_of(video.path, video.num_frames)
-            if damage is not None:
-                self.ledger.write(kind="damaged", message=damage, video=video.key, path=str(video.path))
         return self._num_readable[video.key]
+
+    def _find_damage(self, video: Video) -> str | None:
+        """Return what is wrong with a video that was read; None also if it was asked before."""
+        return None if video.key in self._looked_at else damage_of(video.path, video.num_frames)
+
+    def _record_damage(self, video: Video, damage: str | None) -> None:
+        """Write down, but for the first time only, what is wrong with a video; no time limit may cut the line short."""
+        if damage is not None:
+            self.ledger.record_damaged(damage, video=video.key, path=str(video.path))
+        self._looked_at.add(video.key)
 
     def _read_clip(self, video: Video, keyframe: int, num_frames: int) -> Clip:
         """Return the clip around a keyframe, among the first `num_frames` of a video, with the actors that it shows."""
@@ -222,7 +240,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         seen = valid.any(dim=1)
         actor_masks = None
         if self.with_masks and video.masks_path is not None:
-            tube_ids = np.array([tube.id for tube in video.tubes], np.int16)[seen.numpy()]
+            tube_ids = np.array([tube.id for tube in video.tubes], np.int64)[seen.numpy()]
             masks = self._read_masks(video, indices)
             actor_masks = torch.from_numpy(masks == tube_ids[:, None, None, None] + 1)
             if (masks == UNKNOWN).any():

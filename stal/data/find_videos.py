@@ -29,15 +29,19 @@ def find_videos(root: str | Path, keys: Iterable[str]) -> dict[str, Path]:
     for key in keys:
         wanted = root / key
         if wanted.parent not in listings:
-            listings[wanted.parent] = _list(wanted.parent)
+            listings[wanted.parent] = list_videos(wanted.parent)
         video = listings[wanted.parent].get(wanted.name)
         if video is not None:
             found[key] = video
     return found
 
 
-def _list(folder: Path) -> dict[str, Path]:
-    """Map the names of a folder's videos, with and without their suffix, to their paths."""
+def list_videos(folder: Path) -> dict[str, Path]:
+    """Return the videos and folders of a folder, by name; a video also by its name without the suffix.
+
+    Args:
+        folder: is empty if it does not exist.
+    """
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     videos = {entry.name: entry for entry in entries if entry.is_dir()}
     for suffix in reversed(VIDEO_SUFFIXES):  # the first one wins

@@ -1,14 +1,17 @@
 """Ground truth of an evaluation, from any of the files in which it is kept."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stal.data.detection_files import read_annotations
-from stal.data.formats.act_pickle import is_act_pickle, read_act_pickle
+from stal.data.formats.act_pickle import is_act_pickle, parse_act_pickle
 from stal.data.formats.pickles import load_pickle
 from stal.data.formats.tubes_json import read_tubes_json
+from stal.data.formats.ucf24_annotations import read_chosen
 from stal.data.formats.ucf24_mat import read_final_annots
-from stal.data.formats.ucf24_pickle import read_pyannot
+from stal.data.formats.ucf24_pickle import parse_pyannot
 from stal.data.truth_arrays import GroundTruth
 from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations
@@ -70,15 +73,16 @@ def _read_pickle(path: Path, split: str | None) -> GroundTruth:
     except AnnotationError as error:
         raise AnnotationError(f"{error}, or name another file: ground truth is {_KINDS}") from error
     if is_act_pickle(raw):
-        return GroundTruth(_read_test_videos(path, split), half_open=False)
+        return GroundTruth(_parse_test_videos(raw, path, split), half_open=False)
     if isinstance(raw, Mapping) and ("db" in raw or all("/" in str(key) for key in raw)):
-        return GroundTruth(read_pyannot(path, split="test" if split is None else split), half_open=True)
+        load = partial(parse_pyannot, raw)
+        return GroundTruth(read_chosen(load, path, None, "test" if split is None else split, None), half_open=True)
     keys = f" with the keys {sorted(map(str, raw))[:5]}" if isinstance(raw, Mapping) else ""
     raise AnnotationError(f"{path}: ground truth is {_KINDS}, but this is a pickled {type(raw).__name__}{keys}")
 
 
-def _read_test_videos(path: Path, split: str | None) -> Annotations:
+def _parse_test_videos(raw: Any, path: Path, split: str | None) -> Annotations:
     """Return the test videos of one of the splits of an ACT pickle, which are its folds."""
     if split is not None and not split.isdecimal():
         raise ConfigError(f"{path}: has no split {split!r}; its splits are 1, 2, ..., and their test videos are taken")
-    return read_act_pickle(path, fold=None if split is None else int(split), split="test", half_open=False)
+    return parse_act_pickle(raw, path, fold=None if split is None else int(split), split="test", half_open=False)

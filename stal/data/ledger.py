@@ -2,19 +2,23 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from stal.errors import BadDataError, ConfigError
 
 MIN_BAD_SAMPLES = 10
-"""Up to so many samples may be bad whatever share they are: one at the start of a training is all of its samples."""
+"""Until its epoch ends, a process may have so many, whatever share they are: the first sample is all that there are."""
 
 _MAX_WORKERS = 1024
+_NUM_NAMED = 5  # videos in a message
 _logger = logging.getLogger(__name__)
 
 
@@ -27,18 +31,22 @@ class SampleLedger:
     Args:
         path: the file, made with its folder when the first line is written; None to log the lines.
         max_bad_share: part of the samples that may be bad; 0 for none.
+        keys: names of the videos that samples are taken of.
 
     Raises:
         ConfigError: `max_bad_share` is not a share.
     """
 
-    def __init__(self, path: Path | None, max_bad_share: float) -> None:
+    def __init__(self, path: Path | None, max_bad_share: float, keys: Sequence[str]) -> None:
         if not 0 <= max_bad_share <= 1:
             raise ConfigError(f"max_bad_share {max_bad_share} is not between 0 and 1")
         self.path = path
         self.max_bad_share = max_bad_share
+        self._rows = {key: row for row, key in enumerate(keys)}
         # Samples read and not read. Each worker counts in a row of its own, so that none waits for another.
         self._counts = torch.zeros(_MAX_WORKERS, 2, dtype=torch.int64).share_memory_()
+        # Whether each video had a bad sample, and whether it is damaged. Workers only ever set them.
+        self._flags = torch.zeros(len(keys), 2, dtype=torch.int64).share_memory_()
 
     @property
     def num_samples(self) -> int:
@@ -50,28 +58,75 @@ class SampleLedger:
         """Number of samples that could not be read, by all workers of this process."""
         return int(self._counts[:, 1].sum())
 
+    @property
+    def flags(self) -> Int64[Tensor, "V 2"]:
+        """Whether each video had a bad sample (1 or 0), and whether it is damaged, by all workers of this process."""
+        return self._flags.clone()
+
     def count_good(self) -> None:
         """Count a sample that was read."""
         self._count(0)
 
-    def record_bad(self, error: Exception, **record: Any) -> None:
+    def count_earlier(self, num_bad: int, num_samples: int) -> None:
+        """Add what was counted before a training was interrupted; no worker may be at work yet."""
+        self._counts[0] += torch.tensor([num_samples - num_bad, num_bad])
+
+    def record_bad(self, error: Exception, *, video: str, **record: Any) -> None:
         """Write down a sample that could not be read.
 
         Args:
             error: why it could not.
+            video: key of the video that it is of.
             record: which one it is, in values that JSON has.
 
         Raises:
             BadDataError: too many could not be read, or the ledger cannot be written.
         """
         self._count(1)
-        self.write(kind=type(error).__name__, message=str(error), **record)
-        num_bad, num_samples = self.num_bad, self.num_samples
-        if num_bad > self.max_bad_share * num_samples and (num_bad > MIN_BAD_SAMPLES or self.max_bad_share == 0):
-            raise BadDataError(
-                f"{num_bad} of {num_samples} training samples cannot be read, and max_bad_share = {self.max_bad_share} "
-                f"of them may be bad; repair or leave out the videos{self.place}, the last of which: {error}"
-            ) from error
+        self._flags[self._rows[video], 0] = 1
+        self.write(kind=type(error).__name__, message=str(error), video=video, **record)
+        if self.num_bad > MIN_BAD_SAMPLES or self.max_bad_share == 0:
+            self.check_share(self.num_bad, self.num_samples, self.flags, cause=error)
+
+    def record_damaged(self, damage: str, *, video: str, **record: Any) -> None:
+        """Write down that a video of which samples can be read is damaged.
+
+        Args:
+            damage: what is wrong with it.
+            video: its key.
+            record: more of it, in values that JSON has.
+
+        Raises:
+            BadDataError: the ledger cannot be written.
+        """
+        self._flags[self._rows[video], 1] = 1
+        self.write(kind="damaged", message=damage, video=video, **record)
+
+    def check_share(
+        self, num_bad: int, num_samples: int, flags: Int64[Tensor, "V 2"], cause: Exception | None = None
+    ) -> None:
+        """Hold the samples that could not be read against `max_bad_share`.
+
+        Args:
+            num_bad: samples that could not be read, by this process or by all.
+            num_samples: samples that were tried, by the same.
+            flags: as the property, of the same.
+            cause: why the last one could not.
+
+        Raises:
+            BadDataError: too many could not be read.
+        """
+        if num_bad <= self.max_bad_share * num_samples:
+            return
+        # None, if all were bad before the training was resumed.
+        keys = [key for key, is_bad in zip(self._rows, flags[:, 0].tolist(), strict=True) if is_bad]
+        more = f" and {len(keys) - _NUM_NAMED} more" if len(keys) > _NUM_NAMED else ""
+        named = f" ({', '.join(keys[:_NUM_NAMED])}{more})" if keys else ""
+        raise BadDataError(
+            f"{num_bad} of {num_samples} training samples cannot be read, and max_bad_share = {self.max_bad_share} of "
+            f"them may be bad; repair or leave out the videos that are named{self.place}{named}, or raise "
+            "train_dataloader.dataset.max_bad_share" + (f"; the last: {cause}" if cause else "")
+        ) from cause
 
     @property
     def place(self) -> str:
@@ -86,7 +141,7 @@ class SampleLedger:
         """
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **record})
         if self.path is None:
-            _logger.warning("bad sample: %s", line)
+            _logger.warning("sample ledger: %s", line)
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

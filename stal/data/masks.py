@@ -1,8 +1,6 @@
 """Silhouettes of a video's actors."""
 
 import logging
-import zipfile
-import zlib
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stal.data.formats.jhmdb_mat import read_part_mask
+from stal.data.npz_arrays import read_array
 from stal.data.video.reader import Indices, checked_indices
 from stal.errors import AnnotationError, DataNotFoundError
 from stal.structures import Video
@@ -47,17 +46,7 @@ def read_masks(video: Video, indices: Indices) -> UInt8[np.ndarray, "T H W"]:
 
 def _read_npz(path: Path, video: Video) -> UInt8[np.ndarray, "T H W"]:
     """Return the masks of all frames of a video."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            masks = archive["masks"]
-    except KeyError as error:
-        raise AnnotationError(f"{path}: has no array `masks`, only {archive.files}") from error
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise AnnotationError(f"{path}: not a .npz file with an array `masks` ({error}); generate it again") from error
-    shape = (video.num_frames, video.height, video.width)
-    if masks.shape != shape or masks.dtype != np.uint8:
-        raise AnnotationError(f"{path}: masks are {masks.dtype} {masks.shape}, but the video needs uint8 {shape}")
-    return masks
+    return read_array(path, "masks", (video.num_frames, video.height, video.width), np.uint8)
 
 
 def _read_puppet_mask(path: Path, video: Video) -> UInt8[np.ndarray, "T H W"]:

@@ -1,6 +1,8 @@
 """Plain arrays from an .npz file, each of the type and shape that its reader expects."""
 
 import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
@@ -11,8 +13,64 @@ from jaxtyping import Float32, Float64, Int64, Shaped
 
 from stal.errors import AnnotationError, DataNotFoundError
 
-# What zipfile and numpy raise on broken files; RuntimeError is for methods of zip that Python does not have.
-_BROKEN = (OSError, ValueError, EOFError, MemoryError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+# What zipfile and numpy raise on broken files. RuntimeError is for parts that are encrypted, and for methods of zip
+# that Python does not have; those behind zlib's are for what stands in place of a header.
+_BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OverflowError,
+    LookupError,
+    SyntaxError,
+    TypeError,
+    tokenize.TokenError,
+)
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_array(path: Path, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> Shaped[np.ndarray, "..."]:
+    """Read one array of an .npz file whose shape and type are known.
+
+    They are compared with what the array's header says before any of its values is read: a few bytes of a file may be
+    for more values than there is memory.
+
+    Args:
+        path: the .npz file.
+        name: the array.
+        shape: what it must be.
+        dtype: what it must be.
+
+    Raises:
+        AnnotationError: the file is no .npz, or broken, or has no such array, or one of another shape or type.
+    """
+    member = f"{name}.npy"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            found = _read_header(archive, member) if member in members else None
+            if found == (shape, np.dtype(dtype)):
+                with archive.open(member) as file:
+                    return np.lib.format.read_array(file, allow_pickle=False)
+    except _BROKEN as error:
+        raise AnnotationError(f"{path}: not a .npz file with an array `{name}` ({error}); generate it again") from error
+    if found is None:
+        present = [member.removesuffix(".npy") for member in members]
+        raise AnnotationError(f"{path}: has no array `{name}`, only {present}; generate it again")
+    raise AnnotationError(f"{path}: {name} are {found[1]} {found[0]}, but the video needs {np.dtype(dtype)} {shape}")
+
+
+def _read_header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of an array."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = _HEADER_READERS[version](file)
+        return shape, dtype
 
 
 class NpzArrays:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from stal.data.formats.tubes_json import read_tubes_json
 from stal.engine.build import build
 from stal.engine.config import load_config
@@ -24,7 +26,7 @@ def read_annotated_data(path: str | Path, options: Mapping[str, Any] | None = No
         AnnotationError: the annotations are broken, or of another format.
     """
     if is_config(path, options):
-        return build_data(path, options)
+        return build_data(load_config(path, options), path)
     return read_tubes_json(path)
 
 
@@ -51,13 +53,16 @@ def is_config(path: str | Path, options: Mapping[str, Any] | None = None) -> boo
     return False
 
 
-def build_data(path: str | Path, options: Mapping[str, Any] | None = None) -> Annotations:
+def build_data(config: Config, path: str | Path) -> Annotations:
     """Read the data of a config.
 
+    Args:
+        config: of `load_config`.
+        path: its file, for errors.
+
     Raises:
-        StalError: the config is wrong, has no data, or they cannot be read.
+        StalError: the config has no data, or they cannot be read.
     """
-    config = load_config(path, options)
     if "data" not in config:
         raise ConfigError(f"config {path} has no `data`; name a config that trains, such as configs/scenes_plain.py")
     annotations = build(config.data, "data")

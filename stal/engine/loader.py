@@ -64,10 +64,15 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     arguments.setdefault("ledger", Path(config.work_dir) / LEDGER)
     dataset = call(ClipDataset, arguments, f"{loader}.dataset")
     batch_size = settings.get("batch_size", 1)
-    if training and len(dataset) < batch_size:
-        raise ConfigError(f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips: lower it")
     if training:
-        settings |= {"sampler": EpochSampler(dataset, seed), "drop_last": True}
+        sampler = EpochSampler(dataset, seed)
+        if len(sampler) < batch_size:
+            share = f", {len(sampler)} for each of {sampler.world_size} processes" if sampler.world_size > 1 else ""
+            raise ConfigError(
+                f"{loader}.batch_size = {batch_size}, but an epoch has only {len(dataset)} clips{share}: lower it, or "
+                f"raise {loader}.dataset.clips_per_video"
+            )
+        settings |= {"sampler": sampler, "drop_last": True}
     else:
         settings.pop("batch_size", None)
         settings["batch_sampler"] = VideoBatchSampler(list(dataset.num_clips.values()), batch_size)

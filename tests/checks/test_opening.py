@@ -1,6 +1,7 @@
 """What is found when videos and silhouettes are opened."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from stal.checks.files import check_files
 from stal.checks.opening import VideoRecord
 from stal.checks.report import CheckReport
 from stal.data.formats.tubes_json import write_tubes_json
-from stal.data.masks import UNKNOWN
+from stal.data.masks import UNKNOWN, read_masks
 from stal.data.scenes.generate import generate
 from stal.data.ucf24 import read_ucf24
+from stal.data.video.reader import Indices
 from stal.errors import ConfigError
 from stal.structures import Annotations, Video
 
@@ -146,6 +148,19 @@ def test_silhouettes_are_compared_with_boxes(
     assert codes(check_data(data_of_annotations(with_first(scenes, store), "scenes"))) == expected
 
 
+def test_what_is_warned_of_while_silhouettes_are_read_is_a_note(
+    scenes: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(video: Video, indices: Indices) -> np.ndarray:
+        logging.getLogger("stal.data.masks").warning("%s: has masks for some frames", video.key)
+        return read_masks(video, indices)
+
+    monkeypatch.setattr("stal.checks.silhouettes.read_masks", read)
+    report = check_data(data_of_annotations(scenes, "scenes"))
+    assert codes(report) == {"reader-warning": "note"}
+    assert f"{scenes.videos[0].key}: has masks for some frames" in report.findings[0].what
+
+
 def test_sizes_that_are_wrong_are_not_held_against_boxes(scenes: Annotations, tmp_path: Path) -> None:
     annotations = Annotations(
         scenes.classes, tuple(replace(video, height=36, width=48, masks_path=None) for video in scenes.videos)
@@ -153,6 +168,13 @@ def test_sizes_that_are_wrong_are_not_held_against_boxes(scenes: Annotations, tm
     path = tmp_path / "tubes.json"
     write_tubes_json(annotations, path)
     assert codes(check_data(data_of_json(path))) == {"size-disagrees": "error"}
+
+
+def test_exchanged_width_and_height_are_one_finding(scenes: Annotations) -> None:
+    videos = (replace(video, height=96, width=72, masks_path=None) for video in scenes.videos)
+    assert codes(check_data(data_of_annotations(Annotations(scenes.classes, tuple(videos)), "scenes"))) == {
+        "size-disagrees": "error"
+    }
 
 
 def test_a_report_is_json_with_the_rule_of_every_video(scenes: Annotations) -> None:

@@ -1,6 +1,7 @@
 """What a data set of clips does with videos that cannot be read, or not wholly."""
 
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from stal.data import clips
-from stal.data.video.reader import readable_frames
+from stal.data.video.reader import readable_frames, video_facts
 from stal.errors import AnnotationError, BadDataError, DataNotFoundError, VideoReadError
 from stal.structures import Annotations, Clip, Tube, Video
 
@@ -59,6 +60,8 @@ def reads(monkeypatch) -> None:
         return np.broadcast_to(np.uint8(indices)[:, None, None, None], (len(indices), HEIGHT, WIDTH, 3)).copy()
 
     monkeypatch.setattr(clips, "read_frames", read_frames)
+    damage_of = clips.damage_of
+    monkeypatch.setattr(clips, "damage_of", lambda path, length: damage_of(path, length) if path.exists() else None)
 
 
 def drawn(dataset: clips.ClipDataset, seed: int = 0) -> list[tuple[str, list[int]]]:
@@ -234,3 +237,60 @@ def test_testing_holds_the_last_frame_of_a_damaged_video_and_covers_it_all(cut_v
     shown = np.concatenate([clip.frames[0, :, 0, 0].numpy() for clip in found])
     assert shown.tolist() == [min(frame, last) for frame in range(NUM_FRAMES)]
     assert [line["kind"] for line in lines_of(ledger)] == ["damaged"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("damaged", ["error", "keep"])
+def test_a_damaged_video_that_is_read_is_named_once_however_damage_is_taken(cut_video, tmp_path, damaged, training):
+    for index in range(15, NUM_FRAMES - 1):  # all but the last, for which the one before stands in
+        cv2.imwrite(str(cut_video / f"{index:05}.png"), np.full((HEIGHT, WIDTH, 3), index, np.uint8))
+    ledger = tmp_path / "bad.jsonl"
+    dataset = dataset_of(make_video("cut", cut_video), damaged=damaged, training=training, ledger=ledger)
+    for _ in range(2):
+        drawn(dataset)
+    (line,) = lines_of(ledger)
+    assert (line["kind"], line["video"], line["path"]) == ("damaged", "cut", str(cut_video))
+    assert "of 24 annotated frames the first 23 are readable" in line["message"]
+    assert dataset.ledger.num_bad == 0
+    assert dataset.ledger.flags.tolist() == [[0, 1]]
+
+
+def test_the_ledger_is_written_outside_of_the_time_limit(cut_video, tmp_path, monkeypatch):
+    for index in range(15, NUM_FRAMES - 1):
+        cv2.imwrite(str(cut_video / f"{index:05}.png"), np.full((HEIGHT, WIDTH, 3), index, np.uint8))
+    for training in (True, False):
+        dataset = dataset_of(make_video("cut", cut_video), training=training, read_timeout_seconds=5.0)
+        alarms = []
+        monkeypatch.setattr(
+            dataset.ledger, "write", lambda alarms=alarms, **_: alarms.append(signal.getitimer(signal.ITIMER_REAL))
+        )
+        dataset[0]
+        assert alarms == [(0.0, 0.0)]
+
+
+def test_a_video_of_which_a_clip_can_be_read_gives_it_whether_it_is_cached_or_not(tmp_path):
+    folder = tmp_path / "holed"
+    folder.mkdir()
+    for index in range(NUM_FRAMES):
+        cv2.imwrite(str(folder / f"{index:05}.png"), np.full((HEIGHT, WIDTH, 3), index, np.uint8))
+    (folder / "00017.png").write_bytes(b"")
+    videos = [make_video("holed", folder), make_video("a")]
+    found = [
+        drawn(dataset_of(*videos, clips_per_video=20, cache_bytes=size, ledger=tmp_path / "bad.jsonl"))
+        for size in (0, 2**13, 2**30)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert {"a", "holed"} == {key for key, _ in found[0][:20]}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("damaged", ["error", "keep"])
+def test_a_real_video_with_broken_frames_is_used_and_named(shared, tmp_path, damaged):
+    path = shared / "media/torture/corrupt_mid_real.avi"
+    facts = video_facts(path)
+    tube = Tube(0, np.arange(facts.num_frames), np.tile(np.float32([1, 1, 8, 9]), (facts.num_frames, 1)))
+    video = Video("real", path, facts.num_frames, facts.height, facts.width, tubes=(tube,))
+    dataset = dataset_of(video, damaged=damaged, ledger=tmp_path / "bad.jsonl", clips_per_video=3)
+    assert len(drawn(dataset)) == 3
+    (line,) = lines_of(tmp_path / "bad.jsonl")
+    assert (line["kind"], line["message"][:37]) == ("damaged", "37 of its 140 frames are damaged, data"[:37])

@@ -57,6 +57,7 @@ def reads(monkeypatch) -> list[list[int]]:
         return masks[indices]
 
     monkeypatch.setattr(clips, "read_frames", read_frames)
+    monkeypatch.setattr(clips, "damage_of", lambda path, num_frames: None)
     monkeypatch.setattr(clips, "read_masks", read_masks)
     return reads
 
@@ -132,7 +133,7 @@ def test_a_sample_depends_on_its_position_and_seeds_alone():
 
 @pytest.mark.usefixtures("reads")
 def test_silhouettes_are_read_for_the_videos_that_have_them():
-    tubes = make_tube(range(2), id=9), make_tube(range(4), id=4, box=(5, 0, 7, 4))
+    tubes = make_tube(range(2), id=253), make_tube(range(4), id=4, box=(5, 0, 7, 4))
     with_masks, without = make_video("a", 4, *tubes, masks=True), make_video("b", 4, *tubes)
     dataset = dataset_of(with_masks, without, training=False, with_masks=True)
     masks = dataset[0].actor_masks
@@ -166,6 +167,7 @@ def test_frames_are_decoded_by_the_backend_that_was_chosen(monkeypatch, options,
         return np.zeros((len(indices), HEIGHT, WIDTH, 3), np.uint8)
 
     monkeypatch.setattr(clips, "read_frames", read_frames)
+    monkeypatch.setattr(clips, "damage_of", lambda path, num_frames: None)
     dataset_of(make_video("v", 4), training=False, **options)[0]
     assert backends == [expected]
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from stal.data.detection_files import FORMAT
+from stal.data.formats import pickles
 from stal.data.formats.tubes_json import write_tubes_json
 from stal.data.formats.ucf24_annotations import CLASSES
 from stal.data.ground_truth import read_ground_truth
@@ -94,6 +95,18 @@ def test_the_kind_of_a_file_shows_in_its_content(tmp_path: Path, name: str, writ
         )
         assert from_npz.half_open is half_open
         assert from_npz.annotations.videos[1].tubes[0].frames.tolist() == [5, 6, 7]
+
+
+@pytest.mark.parametrize("write", [write_pyannot, write_act])
+def test_a_pickle_is_loaded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], Path]
+) -> None:
+    loaded: list[str] = []
+    load = pickle.Unpickler.load
+    unpickler = type("Counted", (pickles._PlainUnpickler,), {"load": lambda self: loaded.append("once") or load(self)})
+    monkeypatch.setattr(pickles, "_PlainUnpickler", unpickler)
+    read_ground_truth(write(tmp_path / "GT"), split="1" if write is write_act else None)
+    assert loaded == ["once"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import io
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stal.data.npz_arrays import NpzArrays
+from stal.data.npz_arrays import NpzArrays, read_array
 from stal.errors import AnnotationError, DataNotFoundError
 
 
@@ -131,3 +132,57 @@ def test_damaged_bytes_never_raise_anything_else(
         NpzArrays(path, ["names", "values"])
     except AnnotationError as error:
         assert "a.npz" in str(error)
+
+
+def save_npy(folder: Path, shape: str, dtype: str = "'|u1'", method: int = zipfile.ZIP_STORED) -> Path:
+    """Write an .npz whose array `x` says any shape and type, with the 40 values of another one."""
+    header = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    with zipfile.ZipFile(folder / "a.npz", "w", method) as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(range(40)))
+    return folder / "a.npz"
+
+
+def test_an_array_of_known_shape_is_read(tmp_path: Path) -> None:
+    expected = np.arange(40, dtype=np.uint8).reshape(2, 4, 5)
+    np.testing.assert_array_equal(read_array(save_npy(tmp_path, "(2,4,5)"), "x", (2, 4, 5), np.uint8), expected)
+    np.savez(tmp_path / "b.npz", x=np.asfortranarray(expected))
+    np.testing.assert_array_equal(read_array(tmp_path / "b.npz", "x", (2, 4, 5), np.uint8), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        (
+            "(100000,100000,100000)",
+            "'|u1'",
+            r"x are uint8 \(100000, 100000, 100000\), but the video needs uint8 \(2, 4, 5\)",
+        ),
+        (f"({2**70},)", "'|u1'", "x are uint8"),
+        ("(-1,4,5)", "'|u1'", r"x are uint8 \(-1, 4, 5\)"),
+        ("(2,4,5)", "'<f4'", r"x are float32 \(2, 4, 5\)"),
+        ("(2,4,5)", "'O'", "x are object"),
+        ("(2,4,5)", "[('a','u1')]", "x are .*a.*u1"),
+        ("(2,4,5", "'|u1'", "not a .npz file with an array `x`"),
+        ("(2.0,4,5)", "'|u1'", "not a .npz file with an array `x`"),
+        ("(2,4,5)", "'no'", "not a .npz file with an array `x`"),
+    ],
+)
+def test_a_header_is_refused_before_its_values_are_read(tmp_path: Path, shape: str, dtype: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=rf"a\.npz: .*{message}"):
+        read_array(save_npy(tmp_path, shape, dtype), "x", (2, 4, 5), np.uint8)
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 99), (6, 1)], ids=["unknown method", "encrypted"])
+def test_parts_that_cannot_be_unpacked_are_errors(tmp_path: Path, place: int, value: int) -> None:
+    path = save_npy(tmp_path, "(2,4,5)")
+    content = bytearray(path.read_bytes())
+    content[place] = content[content.index(b"PK\x01\x02") + place + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(AnnotationError, match=r"a\.npz: not a \.npz file with an array `x`"):
+        read_array(path, "x", (2, 4, 5), np.uint8)
+
+
+def test_bad_headers_are_errors_of_all_arrays(tmp_path: Path) -> None:
+    for shape in ("(2,4,5", f"({2**70},)"):
+        with pytest.raises(AnnotationError, match=r"a\.npz: x cannot be read"):
+            NpzArrays(save_npy(tmp_path, shape), ["x"])

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,33 @@ def test_processes_end_at_once_when_their_results_are_no_longer_wanted():
     assert time.monotonic() - start < 30
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+@pytest.mark.slow
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    """Nobody wants their results any more, and what they write would be in the way of the next run."""
+    note = tmp_path / "process"
+    job = f"(open({str(note)!r}, 'w').write(str({PROCESS})), __import__('time').sleep(100))"
+    script = f"from stal.data.processes import run_in_processes; list(run_in_processes(eval, [{job!r}], 2))"
+    with subprocess.Popen([sys.executable, "-c", script]) as starter:
+        wait_until(lambda: note.is_file() and note.read_text())
+        starter.kill()
+    wait_until(lambda: not is_running(int(note.read_text())))
+
+
+def wait_until(is_so, seconds=60):
+    start = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.05)
+
+
+def is_running(process):
+    """Whether there is such a process; one that ended may wait for somebody to ask for its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_bar_is_shown_on_terminals_alone(capsys):

@@ -1,19 +1,15 @@
 """The data loaders that a config describes."""
 
-import logging
 import time
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from stal.data import clips, transforms
 from stal.data.transforms import PendingClip
-from stal.engine.bad_samples import BadSamplesHook
 from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.errors import ConfigError, VideoReadError
@@ -32,6 +28,7 @@ def decoder(monkeypatch) -> None:
         return np.broadcast_to(np.uint8(indices)[:, None, None, None], (len(indices), 6, 8, 3)).copy()
 
     monkeypatch.setattr(clips, "read_frames", read_frames)
+    monkeypatch.setattr(clips, "damage_of", lambda path, num_frames: None)
 
 
 def loader_of(tmp_path: Path, name: str = "train_dataloader", dataset: dict | None = None, **settings) -> ClipLoader:
@@ -78,6 +75,18 @@ def test_a_batch_larger_than_an_epoch_is_an_error(tmp_path):
         loader_of(tmp_path, batch_size=5)
 
 
+def test_a_batch_larger_than_the_share_of_a_process_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    message = (
+        r"batch_size = 3, but an epoch has only 4 clips, 2 for each of 2 processes: lower it, or raise .*per_video"
+    )
+    with pytest.raises(ConfigError, match=message):
+        loader_of(tmp_path, batch_size=3)
+    assert len(loader_of(tmp_path, batch_size=2)) == 1
+
+
 def test_an_unknown_balance_of_a_config_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"train_dataloader\.dataset: .*'balanc'"):
         loader_of(tmp_path, dataset={"balanc": "tube"})
@@ -114,25 +123,3 @@ def test_clips_that_are_transformed_on_the_device_give_the_batch_of_those_that_c
     first, second = batches
     assert torch.equal(first.clips, second.clips)
     assert torch.equal(first.provenance, second.provenance)
-
-
-@pytest.mark.parametrize(("bad", "said"), [("", False), ("b", True)])
-def test_a_training_says_at_its_end_how_many_samples_were_bad(tmp_path, monkeypatch, caplog, bad, said):
-    decode = clips.read_frames
-
-    def read_frames(path, indices, **options):
-        if path.stem == bad:
-            raise VideoReadError(f"{path}: broken")
-        return decode(path, indices, **options)
-
-    monkeypatch.setattr(clips, "read_frames", read_frames)
-    loader = loader_of(tmp_path, num_workers=2, multiprocessing_context="fork")
-    assert len(list(loader)) == 2
-    runner = mock.Mock(spec=Runner, train_dataloader=loader, rank=0, logger=logging.getLogger("training"))
-    with caplog.at_level(logging.WARNING, "training"):
-        BadSamplesHook().after_train(runner)
-    text = (
-        f"1 of 5 samples could not be read, and others took their place; they are named in {tmp_path}/bad_samples.jsonl"
-    )
-    assert (text in caplog.text) == said
-    assert bool(caplog.text) == said

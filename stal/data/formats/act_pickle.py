@@ -14,7 +14,7 @@ with 1-based frames and 0-based *inclusive* pixels: x2 and y2 are the last pixel
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,17 @@ import numpy as np
 from jaxtyping import Float32
 
 from stal.data.formats.pickles import load_pickle
+from stal.data.formats.short_text import shorten
+from stal.data.formats.whole_file import open_whole
 from stal.errors import AnnotationError, ConfigError, ShapeError
 from stal.structures import Annotations, Tube, Video, describe
 
 _DICTS = ("gttubes", "nframes", "resolution")
 _SPLITS = ("train", "test")
+_FAR_BEYOND = 1.1  # times the size of the image: annotators draw boxes beyond its edge, but not that far
+_ENOUGH_VIDEOS = 3  # to tell of a file what one video with odd boxes does not
 _LAST_TO_END = np.array([0, 0, 1, 1], np.float32)  # from the last pixel to the one behind it
+_MAX_INTEGER = 2**31
 _MAX_FRAME = 2**24  # float32, in which frames are stored beside their boxes, is exact up to here
 
 _logger = logging.getLogger(__name__)
@@ -52,13 +57,18 @@ def read_act_pickle(
 
     Raises:
         DataNotFoundError: there is no such file.
-        AnnotationError: the file is broken, or its structure or a tube in it is not as above.
+        AnnotationError: the file is broken, or its structure or a tube in it is not as above, or its boxes tell that
+            `resolution` has the width first.
         ConfigError: there is no such fold or split, or several folds and none was chosen.
     """
     path = Path(path)
     if split not in (None, *_SPLITS):
         raise ConfigError(f"{path}: has no split {split!r}; it has 'train' and 'test', and None takes both")
-    raw = load_pickle(path)
+    return parse_act_pickle(load_pickle(path), path, fold=fold, split=split, half_open=half_open)
+
+
+def parse_act_pickle(raw: Any, path: Path, *, fold: int | None, split: str | None, half_open: bool) -> Annotations:
+    """Return what `read_act_pickle` does, of what stands in the pickle."""
     _check_structure(raw, path)
     position = _position_of_fold(raw, fold, path)
     train, test = (raw[f"{name}_videos"][position] for name in _SPLITS)
@@ -79,9 +89,11 @@ def read_act_pickle(
             )
     change = _LAST_TO_END if half_open else np.zeros(4, np.float32)
     try:
-        return Annotations(tuple(raw["labels"]), tuple(_video(key, raw, name, change) for key, name in splits))
+        annotations = Annotations(tuple(raw["labels"]), tuple(_video(key, raw, name, change) for key, name in splits))
     except AnnotationError as error:
         raise AnnotationError(f"{path} (its frames are 1-based, and 0-based in what follows): {error}") from error
+    _check_sizes(annotations.videos, path)
+    return annotations
 
 
 def write_act_pickle(annotations: Annotations, path: str | Path) -> None:
@@ -96,6 +108,7 @@ def write_act_pickle(annotations: Annotations, path: str | Path) -> None:
 
     Raises:
         AnnotationError: a video has another split or too many frames, or a tube has a score.
+        ConfigError: the file cannot be written.
     """
     path = Path(path)
     for video in annotations.videos:
@@ -112,8 +125,7 @@ def write_act_pickle(annotations: Annotations, path: str | Path) -> None:
         "train_videos": [keys["train"]],
         "test_videos": [keys["test"]],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with open_whole(path) as file:
         _PortablePickler(file, protocol=2).dump(raw)
 
 
@@ -170,12 +182,12 @@ def _check_structure(raw: object, path: Path) -> None:
         if not isinstance(raw[name], Mapping):
             raise AnnotationError(f"{path}: {name} is a {type(raw[name]).__name__}, not a dict by video")
     if not _are_texts(raw["labels"]):
-        raise AnnotationError(f"{path}: labels is {raw['labels']!r:.99}, not a list of texts")
+        raise AnnotationError(f"{path}: labels is {shorten(raw['labels'])}, not a list of texts")
     for name in lists:
         if not isinstance(raw[name], list | tuple) or not all(map(_are_texts, raw[name])):
-            raise AnnotationError(f"{path}: {name} is {raw[name]!r:.99}, not a list of texts for every fold")
+            raise AnnotationError(f"{path}: {name} is {shorten(raw[name])}, not a list of texts for every fold")
     if len(set(raw["labels"])) != len(raw["labels"]):
-        raise AnnotationError(f"{path}: the labels {raw['labels']!r:.99} are not all different")
+        raise AnnotationError(f"{path}: the labels {shorten(raw['labels'])} are not all different")
     num_train, num_test = (len(raw[name]) for name in lists)
     if num_train != num_test or num_test == 0:
         raise AnnotationError(
@@ -185,6 +197,10 @@ def _check_structure(raw: object, path: Path) -> None:
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and abs(int(value)) < _MAX_INTEGER
 
 
 def _position_of_fold(raw: Mapping[Any, Any], fold: int | None, path: Path) -> int:
@@ -201,16 +217,16 @@ def _position_of_fold(raw: Mapping[Any, Any], fold: int | None, path: Path) -> i
 def _video(key: str, raw: Mapping[Any, Any], split: str, change: Float32[np.ndarray, " 4"]) -> Video:
     """Return one video with its tubes, numbered by class and then in their order."""
     tubes, num_frames, size = raw["gttubes"][key], raw["nframes"][key], raw["resolution"][key]
-    if not isinstance(num_frames, Integral):
-        raise AnnotationError(f"video {key}: nframes {num_frames!r:.99} must be a whole number")
+    if not _is_count(num_frames):
+        raise AnnotationError(f"video {key}: nframes {shorten(num_frames)} must be a whole number below 2**31")
     if isinstance(size, np.ndarray):
         size = size.tolist()
-    if not isinstance(size, list | tuple) or len(size) != 2 or not all(isinstance(side, Integral) for side in size):
-        raise AnnotationError(f"video {key}: resolution {size!r:.99} must be the height and the width")
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(map(_is_count, size)):
+        raise AnnotationError(f"video {key}: resolution {shorten(size)} must be the height and the width")
     if not isinstance(tubes, Mapping) or not all(
-        isinstance(label, Integral) and isinstance(rows, list | tuple) for label, rows in tubes.items()
+        _is_count(label) and isinstance(rows, list | tuple) for label, rows in tubes.items()
     ):
-        raise AnnotationError(f"video {key}: gttubes {tubes!r:.99} must be a dict from label to a list of arrays")
+        raise AnnotationError(f"video {key}: gttubes {shorten(tubes)} must be a dict from label to a list of arrays")
     stored = [(int(label), rows) for label in sorted(tubes) for rows in tubes[label]]
     return Video(
         key=key,
@@ -221,6 +237,27 @@ def _video(key: str, raw: Mapping[Any, Any], split: str, change: Float32[np.ndar
         tubes=tuple(_tube(key, number, label, rows, change) for number, (label, rows) in enumerate(stored)),
         split=split,
     )
+
+
+def _check_sizes(videos: Sequence[Video], path: Path) -> None:
+    """Raise if the boxes of all videos tell that `resolution` has the width first; warn if those of some do."""
+    videos = [video for video in videos if video.tubes]
+    ends = np.array([np.max([tube.boxes[:, 2:].max(axis=0) for tube in video.tubes], axis=0) for video in videos])
+    sizes = np.array([(video.width, video.height) for video in videos])
+    is_beyond = (ends > _FAR_BEYOND * sizes).any(axis=-1)
+    is_beyond_swapped = (ends > _FAR_BEYOND * sizes[..., ::-1]).any(axis=-1)
+    swapped = np.flatnonzero(is_beyond & ~is_beyond_swapped)
+    if not len(swapped):
+        return
+    video, (x, y) = videos[swapped[0]], ends[swapped[0]]
+    found = (
+        f"{path}: boxes of {len(swapped)} of {len(videos)} videos are far outside of the image, and would be inside if "
+        f"`resolution` were (width, height) in place of (height, width): video {video.key} has boxes up to x {x:g} and "
+        f"y {y:g} in {video.width} x {video.height} pixels"
+    )
+    if len(swapped) >= _ENOUGH_VIDEOS and not is_beyond_swapped.any():
+        raise AnnotationError(f"{found}. No video speaks against it; correct the file")
+    _logger.warning("%s", found)
 
 
 def _tube(key: str, number: int, label: int, rows: Any, change: Float32[np.ndarray, " 4"]) -> Tube:

@@ -11,33 +11,36 @@ fractions of the width and the height; ids from 1 on, with gaps, that a label ma
 of a person in the video. A row without a box says that nothing was annotated there. A first line with the names of the
 columns is skipped. Keyframes that could not be annotated stand in a file of their own, `video_id,timestamp`.
 
-In mmaction2's `multisports_train.csv` the timestamp is the 1-based frame: read it with `start_seconds=1, fps=1`.
+Which frame is shown at a time, the times of the frames of the video say, or without the videos a fixed rate. In
+mmaction2's `multisports_train.csv` the timestamp is the 1-based frame: read it with `start_seconds=1, fps=1`.
 """
 
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
-from stal.data.formats.join_boxes import group_boxes
+from stal.data.formats.ava_rows import milliseconds, read_rows, read_timestamps, refuse
+from stal.data.formats.image_fractions import MAX_FRACTION, are_pixels
+from stal.data.formats.join_boxes import log_dropped, tubes_of_boxes
 from stal.data.formats.label_map import read_label_map, write_label_map
-from stal.data.formats.text_file import load_text
 from stal.data.formats.video_source import VideoSource
-from stal.data.video.reader import VideoFacts
+from stal.data.formats.whole_file import open_whole
+from stal.data.video.clock import MAX_FRAME
+from stal.data.video.reader import VideoFacts, frames_at
 from stal.errors import AnnotationError, ConfigError, ShapeError
 from stal.structures import Annotations, Video
 
 START_SECONDS, FPS = 900.0, 30.0
 
-_COLUMNS = "video_id, timestamp, x1, y1, x2, y2, action_id, person_id"
-_MAX_FRAME = 2**31
-_MAX_FRACTION = 1000.0  # far outside of any image, and far from where a number would overflow
-_MAX_ID = 2**53  # from here on, float64 does not hold every integer
+_MAX_SECONDS = 1e8  # and numbers of frames, which are far from where an integer would overflow
+_SLACK_SECONDS = 0.0005
 
 _logger = logging.getLogger(__name__)
 
@@ -56,11 +59,9 @@ class _Clock:
                 "of a second, or 1 where the timestamps are numbers of frames"
             )
 
-    def frames(self, timestamps: Float64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
-        """Return the frames at timestamps, -1 for one that is far from any video."""
-        with np.errstate(over="ignore"):
-            frames = np.rint((timestamps - self.start_seconds) * self.fps)
-        return np.where(np.abs(frames) <= _MAX_FRAME, frames, -1).astype(np.int64)
+    def frames(self, seconds: Float64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+        """Return the frames at times since frame 0."""
+        return np.rint((seconds * self.fps).clip(max=MAX_FRAME)).astype(np.int64)
 
     def check(self, owner: str, video_fps: float | None, last_frame: int) -> None:
         """Raise if the video runs at another rate, so that a time in it is another frame than it is here."""
@@ -85,7 +86,7 @@ def read_ava_csv(
     excluded: str | Path | None = None,
     source: VideoSource = VideoSource(),
     start_seconds: float = START_SECONDS,
-    fps: float = FPS,
+    fps: float | None = None,
     split: str = "train",
 ) -> Annotations:
     """Read a csv of AVA: a tube for every person and action of a video, with boxes on its keyframes.
@@ -101,36 +102,39 @@ def read_ava_csv(
         excluded: csv of the keyframes to drop, `video_id,timestamp`.
         source: gives the size and length of the videos.
         start_seconds: timestamp of frame 0.
-        fps: frames for each unit of the timestamp; the videos must have this rate, unless it is 1.
+        fps: frames for each unit of the timestamp; the videos must have this rate, unless it is 1. None takes the frame
+            that the video shows then; without videos it is the rate of the source, or that of AVA, 30.
         split: name that all videos get.
 
     Raises:
         DataNotFoundError: a file or a video is missing.
-        VideoReadError: a video cannot be decoded.
+        VideoReadError: a video cannot be decoded, ends before its annotation, or needs `fps` because its frames have no
+            times, as those of a folder.
         AnnotationError: a file is broken or of another format, or the size of a video is not known, or its rate is not
             `fps`.
         ConfigError: both a label map and classes are given, or `fps` is not above 0.
     """
     path = Path(path)
-    clock = _Clock(start_seconds, fps)
+    clock = _Clock(start_seconds, (source.fps or FPS) if fps is None else fps)
     names = _action_names(path, label_map, classes)
-    rows = {key: _check_rows(table, path) for key, table in _rows_by_video(path).items()}
-    excluded_frames = {} if excluded is None else _excluded_frames(Path(excluded), clock)
+    rows = read_rows(path)
+    excluded_times = {} if excluded is None else read_timestamps(Path(excluded))
 
     videos = []
-    num_excluded, unknown = 0, np.zeros(0)
+    num_excluded, unknown, dropped = 0, [np.zeros(0)], Counter[str]()
     for key, table in rows.items():
-        frames = clock.frames(table[:, 1])
-        _refuse((frames < 0) | (frames > _MAX_FRAME), table, path, f"the timestamps begin at {start_seconds:g}")
-        is_excluded = np.isin(frames, excluded_frames.get(key, ()))
+        seconds = table[:, 1] - start_seconds
+        in_video = (seconds > -_SLACK_SECONDS) & (seconds < _MAX_SECONDS)
+        refuse(~in_video, table, path, f"the timestamps begin at {start_seconds:g}")
+        is_excluded = np.isin(milliseconds(table[:, 1]), milliseconds(excluded_times.get(key, np.zeros(0))))
         is_known = np.isin(table[:, 6], list(names))
         num_excluded += int(is_excluded.sum())
-        unknown = np.append(unknown, table[~is_known, 6])
+        unknown.append(table[~is_known, 6])
         kept = is_known & ~is_excluded
-        facts = source.facts(key, num_frames=int(frames[kept].max(initial=0)) + 1, owner=str(path))
-        clock.check(f"{path}: video {key}", facts.fps, int(frames[kept].max(initial=0)))
-        videos.append(_video(key, table[kept], frames[kept], list(names), facts, path, split))
-    _report(path, num_excluded, unknown, sum(map(len, rows.values())))
+        facts, frames = _frames_of_video(key, seconds[kept].clip(min=0), clock, fps is not None, source, path)
+        videos.append(_video(key, table[kept], frames, list(names), facts, path, split, dropped))
+    _report(path, num_excluded, np.concatenate(unknown), sum(map(len, rows.values())))
+    log_dropped(_logger, path, dropped)
     return Annotations(tuple(names.values()), tuple(videos))
 
 
@@ -149,8 +153,11 @@ def write_ava_csv(
         fps: frames for each unit of the timestamp; the videos must have this rate, unless it is 1.
 
     Raises:
-        AnnotationError: the videos are of several splits, a tube has a score, or a name has characters that are not
-            printable: the format holds none of them. Or the rate of a video is not `fps`.
+        AnnotationError: the videos are of several splits, a tube has a score, a box is far outside of the image, or a
+            name has characters that are not printable: the format holds none of them. Or the rate of a video is not
+            `fps`, or the video is there and shows other frames at these times.
+        VideoReadError: a video is there, but cannot be decoded.
+        ConfigError: a file cannot be written.
     """
     path = Path(path)
     clock = _Clock(start_seconds, fps)
@@ -161,9 +168,9 @@ def write_ava_csv(
     writer = csv.writer(text, lineterminator="\n")
     for video in annotations.videos:
         writer.writerows(_rows_of_video(video, clock))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    write_label_map(annotations.classes, path.with_suffix(".pbtxt"))
+    with open_whole(path) as file:
+        file.write(text.getvalue().encode())
+        write_label_map(annotations.classes, path.with_suffix(".pbtxt"))
 
 
 def _rows_of_video(video: Video, clock: _Clock) -> list[list[str]]:
@@ -171,20 +178,48 @@ def _rows_of_video(video: Video, clock: _Clock) -> list[list[str]]:
     if not video.key or not video.key.isprintable():
         raise AnnotationError(f"video {video.key!r}: an id in a csv has printable characters; rename the video")
     clock.check(f"video {video.key}", video.fps, video.num_frames)
+    _check_shown(video, clock)
     rows: list[tuple[int, list[str]]] = []
     for tube in video.tubes:
         if tube.score is not None:
             raise AnnotationError(
                 f"video {video.key}: tube {tube.id} has a score, {tube.score}; only annotated tubes are written"
             )
-        fractions = tube.boxes.astype(np.float64) / [video.width, video.height, video.width, video.height]
-        for frame, box in zip(tube.frames.tolist(), fractions.tolist(), strict=True):
+        for frame, box in zip(tube.frames.tolist(), _fractions(video, tube.boxes).tolist(), strict=True):
             stamp = clock.timestamp(frame)
             # nine digits tell all float32 apart
             rows.append((frame, [video.key, stamp, *(f"{x:.9g}" for x in box), str(tube.label + 1), str(tube.id)]))
+    if are_pixels(_fractions(video, np.concatenate([np.zeros((0, 4)), *(tube.boxes for tube in video.tubes)]))):
+        raise AnnotationError(
+            f"video {video.key}: most boxes are far outside of the image, or one is by {MAX_FRACTION:g} times its "
+            "size, so that they would be taken for pixels; correct them"
+        )
     if not rows:
         return [[video.key, clock.timestamp(0), "", "", "", "", "", ""]]
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+
+
+def _fractions(video: Video, boxes: Float[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 4"]:
+    return boxes.astype(np.float64) / [video.width, video.height, video.width, video.height]
+
+
+def _check_shown(video: Video, clock: _Clock) -> None:
+    """Raise if the video is there and shows other frames at the times that are written."""
+    if clock.fps == 1 or not video.tubes or not video.path.is_file():
+        return
+    frames = np.unique(np.concatenate([tube.frames for tube in video.tubes]))
+    shown, num_slots = frames_at(video.path, frames / clock.fps, fps=clock.fps)
+    if num_slots > video.num_frames:
+        raise AnnotationError(
+            f"video {video.key}: {video.path} lasts for {num_slots} frames, but {video.num_frames} are annotated, at "
+            "no fixed rate; give 1 as fps and as start_seconds, which write numbers of frames"
+        )
+    if (shown != frames).any():
+        row = int((shown != frames).argmax())
+        raise AnnotationError(
+            f"video {video.key}: {video.path} does not show frame {frames[row]} at {frames[row] / clock.fps:.3f} s, "
+            f"but {shown[row]}; give its rate as fps if it has one, or 1 as fps and as start_seconds: numbers of frames"
+        )
 
 
 def _action_names(path: Path, label_map: str | Path | None, classes: Sequence[str] | None) -> dict[int, str]:
@@ -198,64 +233,29 @@ def _action_names(path: Path, label_map: str | Path | None, classes: Sequence[st
     return dict(enumerate(classes, 1))
 
 
-def _rows_by_video(path: Path) -> dict[str, Float64[np.ndarray, "N 8"]]:
-    """Return line, timestamp, x1, y1, x2, y2, action and person of all boxes, by video in the order of the file."""
-    videos: dict[str, list[list[float]]] = {}
-    for line, fields in _lines(path):
-        if len(fields) not in (2, 8):
-            raise AnnotationError(f"{path}: line {line} has {len(fields)} values instead of 8: {_COLUMNS}")
-        rows = videos.setdefault(fields[0], [])
-        if any(field.strip() for field in fields[2:]):
-            rows.append([line, *_numbers(fields[1:], f"{path}: line {line}")])
-    return {key: np.array(rows, np.float64).reshape(-1, 8) for key, rows in videos.items()}
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the numbers and values of the lines, without empty ones and without the names of the columns."""
-    reader = csv.reader(io.StringIO(load_text(path), newline=""))
-    try:
-        lines = [(reader.line_num, fields) for fields in reader if fields]
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: line {reader.line_num} is not csv: {error}") from error
-    has_heading = bool(lines) and lines[0][1][0] == "video_id" and not any(map(str.isdigit, "".join(lines[0][1][1:2])))
-    return lines[has_heading:]
-
-
-def _numbers(fields: Sequence[str], owner: str) -> list[float]:
-    try:
-        return [float(field) for field in fields]
-    except ValueError as error:
-        raise AnnotationError(f"{owner}: expected numbers, got {','.join(fields)!r:.99}") from error
-
-
-def _check_rows(table: Float64[np.ndarray, "N 8"], path: Path) -> Float64[np.ndarray, "N 8"]:
-    """Return the rows if they hold boxes and ids."""
-    x1, y1, x2, y2 = table[:, 2:6].T
-    ids = table[:, 6:]
-    are_fractions = (np.abs(table[:, 2:6]) < _MAX_FRACTION).all(axis=1)
-    _refuse(~are_fractions, table, path, "corners are fractions of the image, from 0 to 1")
-    _refuse(~((x1 < x2) & (y1 < y2)), table, path, "a box has x1 < x2 and y1 < y2")
-    _refuse(~((ids == np.rint(ids)) & (np.abs(ids) < _MAX_ID)).all(axis=1), table, path, "the ids are whole numbers")
-    _refuse(~np.isfinite(table[:, 1]), table, path, "the timestamp is a number of seconds")
-    return table
-
-
-def _refuse(bad: Bool[np.ndarray, " N"], table: Float64[np.ndarray, "N 8"], path: Path, reason: str) -> None:
-    """Raise if a row is bad."""
-    if bad.any():
-        line, *values = table[bad.argmax()].tolist()
-        row = dict(zip(_COLUMNS.split(", ")[1:], values, strict=True))
-        raise AnnotationError(f"{path}: line {line:.0f}: {row}: {reason} ({int(bad.sum())} lines of the video are so)")
-
-
-def _excluded_frames(path: Path, clock: _Clock) -> dict[str, Int64[np.ndarray, " N"]]:
-    """Return the frames of a csv of `video_id,timestamp`, by video."""
-    timestamps: dict[str, list[float]] = {}
-    for line, fields in _lines(path):
-        if len(fields) != 2:
-            raise AnnotationError(f"{path}: line {line} has {len(fields)} values instead of 2: video_id, timestamp")
-        timestamps.setdefault(fields[0], []).extend(_numbers(fields[1:], f"{path}: line {line}"))
-    return {key: clock.frames(np.array(values)) for key, values in timestamps.items()}
+def _frames_of_video(
+    key: str, seconds: Float64[np.ndarray, " N"], clock: _Clock, is_rate_given: bool, source: VideoSource, path: Path
+) -> tuple[VideoFacts, Int64[np.ndarray, " N"]]:
+    """Return what is known of a video, and its frames at times since frame 0."""
+    owner, num_frames = str(path), 0
+    if source.root is not None and (clock.fps != 1 or not is_rate_given):
+        rate = clock.fps if is_rate_given else source.fps
+        facts, shown = source.facts_at(key, seconds, fps=rate, owner=owner)
+        if not is_rate_given:
+            return facts, shown
+        drift = int(np.abs(clock.frames(seconds) - shown).max(initial=0))
+        if drift > 1:
+            raise AnnotationError(
+                f"{owner}: video {key}: at {clock.fps:g} frames a second, frames would be up to {drift} off those that "
+                f"{facts.path} shows then; leave fps away to take these, or give 1 if timestamps are numbers of frames"
+            )
+        num_frames = facts.num_frames
+    frames = clock.frames(seconds)
+    last = int(frames.max(initial=0))
+    facts = source.facts(key, num_frames=max(num_frames, last + 1), owner=owner)
+    if source.root is None:
+        clock.check(f"{owner}: video {key}", facts.fps, last)
+    return facts, frames
 
 
 def _video(
@@ -266,11 +266,12 @@ def _video(
     facts: VideoFacts,
     path: Path,
     split: str,
+    dropped: Counter[str],
 ) -> Video:
     try:
-        boxes = (table[:, 2:6] * [facts.width, facts.height, facts.width, facts.height]).astype(np.float32)
+        boxes = table[:, 2:6] * [facts.width, facts.height, facts.width, facts.height]
         labels = np.searchsorted(actions, table[:, 6]).astype(np.int64)
-        tubes = group_boxes(frames, boxes, labels, table[:, 7].astype(np.int64))
+        tubes = tubes_of_boxes(frames, boxes, labels, table[:, 7].astype(np.int64), dropped=dropped)
         return Video(key, facts.path, facts.num_frames, facts.height, facts.width, facts.fps, tubes, split)
     except (ShapeError, AnnotationError) as error:
         raise AnnotationError(f"{path}: video {key}: {error}") from error

@@ -1,6 +1,7 @@
 """Conversion of annotations from any known format to any that can be written, for `tools/import_annotations.py`."""
 
 import inspect
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from stal.data.find_videos import VIDEO_SUFFIXES, find_videos
 from stal.data.formats.known_formats import FORMATS, Format
 from stal.data.formats.text_file import load_text
 from stal.data.formats.video_source import VideoSource
-from stal.errors import ConfigError, DataNotFoundError
+from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations, Video
 
 READER_OPTIONS = (
@@ -69,7 +70,8 @@ def convert_annotations(
         What was written.
 
     Raises:
-        ConfigError: an option is not one of the two formats, a format is unknown or cannot be written, or `out` exists.
+        ConfigError: an option is not one of the two formats, a format is unknown or cannot be written, or `out` exists
+            or cannot be written.
         DataNotFoundError: an input or a video is missing.
         VideoReadError: a video cannot be decoded.
         AnnotationError: an input is broken, or the format cannot hold what is to be written.
@@ -79,11 +81,13 @@ def convert_annotations(
     if target_format.write is None:
         writable = [name for name, known in FORMATS.items() if known.write is not None]
         raise ConfigError(f"the format {to} is only read; those that can be written are {', '.join(writable)}")
-    if out.exists() and not overwrite:
+    if os.path.exists(out) and not overwrite:  # unlike Path.exists, it is no error what cannot be looked at
         raise ConfigError(f"{out} is there already; name another file, or use --overwrite")
     _check_options(format_name, to, options)
 
-    annotations = merge([_read(source_format, format_name, text, options) for text in inputs])
+    parts = [_read(source_format, format_name, text, options) for text in inputs]
+    _check_keys(inputs, parts)
+    annotations = merge(parts)
     if "videos" in options and "source" not in _arguments(source_format.read):
         annotations = _locate(annotations, Path(options["videos"]))
     elif "videos" not in options and not source_format.names_videos:
@@ -168,10 +172,11 @@ def _read(known: Format, format_name: str, text: str, options: Mapping[str, Any]
     name, separator, path = text.partition("=")
     arguments = _arguments(known.read)
     values = _values_for(arguments, options)
-    if separator and not Path(text).exists():
-        if inspect.signature(known.read).parameters["split"].default is None:
+    if separator and not os.path.exists(text):
+        if known.has_splits:
             raise ConfigError(f"{text}: the format {format_name} has splits of its own; give {path} alone")
-        values["split"] = name
+        if values.setdefault("split", name) != name:
+            raise ConfigError(f"{text}: --split gives the split {values['split']!r}; leave one of the two names out")
     else:
         path = text
     if "source" in arguments:
@@ -181,6 +186,18 @@ def _read(known: Format, format_name: str, text: str, options: Mapping[str, Any]
     elif "video_root" in arguments and "videos" in options:
         values["video_root"] = options["videos"]
     return known.read(path, **values)
+
+
+def _check_keys(inputs: Sequence[str], parts: Sequence[Annotations]) -> None:
+    """Raise if two inputs have a video in common."""
+    input_of: dict[str, str] = {}
+    for text, part in zip(inputs, parts, strict=True):
+        for video in part.videos:
+            if video.key in input_of:
+                raise AnnotationError(
+                    f"video {video.key} is annotated twice, in {input_of[video.key]} and in {text}; leave one out"
+                )
+            input_of[video.key] = text
 
 
 def _values_for(arguments: set[str], options: Mapping[str, Any]) -> dict[str, Any]:

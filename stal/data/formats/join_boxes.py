@@ -1,5 +1,9 @@
 """Rows of boxes become tubes: by the identity that a format gives them, or else by their overlap."""
 
+import logging
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy.optimize import linear_sum_assignment
@@ -8,6 +12,63 @@ from stal.errors import ShapeError
 from stal.ops.boxes import paired_iou
 from stal.ops.pairs import equal_pairs
 from stal.structures import Tube
+
+_MAX_COORDINATE = 1e6  # no video has so many pixels, and float32 still tells sixteenths of them apart
+
+
+def tubes_of_boxes(
+    frames: Int64[np.ndarray, " N"],
+    boxes: Float64[np.ndarray, "N 4"],
+    labels: Int64[np.ndarray, " N"],
+    identities: Int64[np.ndarray, " N"] | None = None,
+    *,
+    dropped: Counter[str],
+) -> tuple[Tube, ...]:
+    """Make tubes of the boxes of one video, without those that say nothing: all readers of boxes drop the same.
+
+    These are rows that are there before in all they say, and boxes whose width or height is 0.
+
+    Args:
+        frames: 0-based frames of the video.
+        boxes: xyxy half-open pixels of the video.
+        labels: 0-based classes.
+        identities: number of the actor; None joins boxes by their overlap.
+        dropped: what is dropped is counted here.
+
+    Raises:
+        ShapeError: a box is none, a frame or a class is negative, or an actor has two boxes of one class on a frame.
+    """
+    is_far = ~(np.abs(boxes) < _MAX_COORDINATE).all(axis=1)
+    if is_far.any():
+        raise ShapeError(
+            f"a box is {boxes[is_far.argmax()].tolist()}, and {is_far.sum()} of {len(boxes)} are like it: corners are "
+            f"pixels of a video, below {_MAX_COORDINATE:.0e}"
+        )
+    corners = boxes.astype(np.float32)
+    keys = (*corners.T, labels, frames) if identities is None else (*corners.T, labels, identities, frames)
+    order = np.lexsort(keys)
+    is_repeated = np.zeros(len(frames), bool)
+    is_repeated[order[1:]] = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
+    is_empty = (corners[:, :2] == corners[:, 2:]).any(axis=1) & ~is_repeated
+    for what, rows in (("that are there before", is_repeated), ("without area", is_empty)):
+        if rows.any():
+            dropped[what] += int(rows.sum())
+    kept = ~(is_repeated | is_empty)
+    if identities is None:
+        return join_boxes(frames[kept], corners[kept], labels[kept])
+    return group_boxes(frames[kept], corners[kept], labels[kept], identities[kept])
+
+
+def log_dropped(logger: logging.Logger, path: Path, dropped: Counter[str]) -> None:
+    """Log the counts of `tubes_of_boxes`.
+
+    Args:
+        logger: of the reader.
+        path: of the annotations.
+        dropped: numbers of boxes by what they are.
+    """
+    if dropped:
+        logger.warning("%s: dropped boxes: %s", path, ", ".join(f"{n} {what}" for what, n in sorted(dropped.items())))
 
 
 def join_boxes(

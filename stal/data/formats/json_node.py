@@ -1,19 +1,22 @@
 """A value of a JSON document that knows its place, so that every error can name it."""
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from stal.data.formats.short_text import shorten
 from stal.errors import AnnotationError, DataNotFoundError, ShapeError
 
 _Built = TypeVar("_Built")
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAX_INTEGER = 2**53  # beyond it, JSON's numbers are not exact in most languages
 
 
@@ -32,11 +35,24 @@ def load_json(path: str | Path, *, missing: str = "check the path") -> "JsonNode
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such annotation file; {missing}")
     try:
-        return JsonNode(path, "", json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys))
+        with _paused_collection():
+            return JsonNode(path, "", json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys))
     except OSError as error:
         raise AnnotationError(f"{path}: the file cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not a JSON file: {error}") from error
+
+
+@contextmanager
+def _paused_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles among all that is parsed, over and over: it takes longer than parsing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,10 +140,4 @@ class JsonNode:
 
 def is_number(value: Any) -> bool:
     """Whether a value of a JSON document is a number that float32 holds."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FLOAT32_MAX
-
-
-def shorten(value: Any) -> str:
-    """Return a value as a text of at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FLOAT32_MAX

@@ -27,22 +27,26 @@ class Format:
         read: takes the path of a file or folder, and keyword arguments of its own.
         write: takes annotations and a path, and keyword arguments of its own; None if the format is only read.
         names_videos: whether what is read says where the videos are.
+        has_splits: whether what is read says the splits of its videos; `split` then chooses one.
     """
 
     what: str
     read: Callable[..., Annotations]
     write: Callable[..., None] | None = None
     names_videos: bool = False
+    has_splits: bool = False
 
 
 FORMATS = {
-    "stal": Format("this project's JSON", read_tubes_json, write_tubes_json, names_videos=True),
-    "ucf24-pickle": Format("UCF101-24: pyannot.pkl or pyannot_with_class_names.pkl", read_pyannot),
-    "ucf24-mat": Format("UCF101-24: finalAnnots.mat", read_final_annots),
+    "stal": Format("this project's JSON", read_tubes_json, write_tubes_json, names_videos=True, has_splits=True),
+    "ucf24-pickle": Format("UCF101-24: pyannot.pkl or pyannot_with_class_names.pkl", read_pyannot, has_splits=True),
+    "ucf24-mat": Format("UCF101-24: finalAnnots.mat", read_final_annots, has_splits=True),
     "xgtf": Format("UCF101-24: THUMOS' xgtf files, one or a folder of them", read_xgtf),
     "yowo": Format("YOWO: a folder of labels/<Class>/<video>/00001.txt", read_yowo_labels),
-    "act-pickle": Format("ACT, MOC, MultiSports: JHMDB-GT.pkl and its like", read_act_pickle, write_act_pickle),
-    "jhmdb": Format("JHMDB-21: the folder of its archives", read_jhmdb, names_videos=True),
+    "act-pickle": Format(
+        "ACT, MOC, MultiSports: JHMDB-GT.pkl and its like", read_act_pickle, write_act_pickle, has_splits=True
+    ),
+    "jhmdb": Format("JHMDB-21: the folder of its archives", read_jhmdb, names_videos=True, has_splits=True),
     "ava": Format("AVA: csv of keyframes, with its label map", read_ava_csv, write_ava_csv),
     "cvat": Format("CVAT for video 1.1: an XML file, or a folder of them", read_cvat_xml, write_cvat_xml),
     "via3": Format("VIA 3: JSON of a project of the video annotator", read_via3_json),

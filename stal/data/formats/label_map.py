@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stal.data.formats.text_file import load_text
+from stal.data.formats.whole_file import open_whole
 from stal.errors import AnnotationError
 
 _ITEM = re.compile(r'\s*(?:item|label)\s*:?\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
@@ -62,6 +63,7 @@ def write_label_map(classes: Sequence[str], path: str | Path) -> None:
 
     Raises:
         AnnotationError: a name has characters that are not printable.
+        ConfigError: the file cannot be written.
     """
     unprintable = [name for name in classes if not name.isprintable()]
     if unprintable:
@@ -70,4 +72,5 @@ def write_label_map(classes: Sequence[str], path: str | Path) -> None:
         )
     escaped = [re.sub(r'(["\\])', r"\\\1", name) for name in classes]
     items = (f'item {{\n  name: "{name}"\n  id: {action}\n}}\n' for action, name in enumerate(escaped, 1))
-    Path(path).write_text("".join(items), encoding="utf-8", newline="\n")
+    with open_whole(path) as file:
+        file.write("".join(items).encode())

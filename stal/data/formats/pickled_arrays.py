@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from stal.data.formats.short_text import shorten
+
 _CODE = re.compile(r"[<>=|]?(?:[biufSU]\d{1,6}|\?)", re.ASCII)
 
 
@@ -19,7 +21,7 @@ class PickledType:
     def __init__(self, code: str, *flags: Any) -> None:
         """Take the code of a type, such as `u1` or `<f4`; the flags are for types of records."""
         if not isinstance(code, str) or not _CODE.fullmatch(code):
-            raise ValueError(f"an array of type {str(code)[:30]!r}, where annotations have numbers and texts")
+            raise ValueError(f"an array of type {shorten(code)}, where annotations have numbers and texts")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -71,5 +73,5 @@ def array_of_buffer(buffer: Any, kind: PickledType, shape: tuple[int, ...], orde
 def latin_1_bytes(text: str, encoding: str) -> bytes:
     """Return the bytes that a pickle has as a text, in place of `codecs.encode`, which knows other encodings too."""
     if encoding != "latin1":
-        raise ValueError(f"bytes in the encoding {encoding!r:.30}, where pickles have latin1")
+        raise ValueError(f"bytes in the encoding {shorten(encoding)}, where pickles have latin1")
     return text.encode("latin-1")

@@ -26,13 +26,16 @@ without area.
 
 import json
 import os
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stal.data.formats.json_node import JsonNode, is_number, load_json, shorten
+from stal.data.formats.json_node import FLOAT32_MAX, JsonNode, load_json
+from stal.data.formats.short_text import shorten
+from stal.data.formats.whole_file import open_whole
 from stal.errors import AnnotationError
 from stal.structures import Annotations, Tube, Video
 
@@ -85,24 +88,19 @@ def write_tubes_json(annotations: Annotations, path: str | Path) -> None:
     Raises:
         AnnotationError: a tube has a score, two classes have one name, or a rate is not above 0, which the format
             cannot hold.
+        ConfigError: the file cannot be written.
     """
     path = Path(path)
     classes = annotations.classes
     if len(set(classes)) < len(classes):
         raise AnnotationError(f"{path}: class names are not unique: {shorten(list(classes))}")
     header = json.dumps({"format": FORMAT, "version": VERSION, "classes": classes})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(f'{header[:-1]}, "videos": [')
-            for number, video in enumerate(annotations.videos):
-                file.write(",\n" if number else "\n")
-                file.write(json.dumps(_video_to_json(video, classes, path.parent)))
-            file.write("\n]}\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with open_whole(path) as file:
+        file.write(f'{header[:-1]}, "videos": ['.encode())
+        for number, video in enumerate(annotations.videos):
+            file.write(b",\n" if number else b"\n")
+            file.write(json.dumps(_video_to_json(video, classes, path.parent)).encode())
+        file.write(b"\n]}\n")
 
 
 def _video_to_json(video: Video, classes: tuple[str, ...], folder: Path) -> dict[str, Any]:
@@ -191,7 +189,7 @@ def _parse_tube(node: JsonNode, labels: dict[str, int], num_frames: int) -> Tube
     if label.text() not in labels:
         label.fail(f"unknown class {label.value!r}; the classes are {', '.join(labels)}")
     frames = _parse_frames(node.child("frames"), num_frames)
-    boxes = _parse_boxes(node.child("boxes"))
+    boxes = parse_boxes(node.child("boxes"))
     if len(boxes) != len(frames):
         node.child("boxes").fail(f"{len(boxes)} boxes for {len(frames)} frames")
     return node.build(Tube, label=labels[label.value], frames=frames, boxes=boxes, id=node.child("id").integer())
@@ -214,8 +212,27 @@ def _parse_frames(node: JsonNode, num_frames: int) -> Int64[np.ndarray, " T"]:
     return np.concatenate(runs)
 
 
-def _parse_boxes(node: JsonNode) -> Float32[np.ndarray, "T 4"]:
-    for row in node.items():
-        if not (isinstance(row.value, list) and len(row.value) == 4 and all(map(is_number, row.value))):
-            row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {shorten(row.value)}")
-    return np.array(node.value, dtype=np.float32).reshape(-1, 4)
+def parse_boxes(node: JsonNode) -> Float32[np.ndarray, "T 4"]:
+    """Return the rows of a list of boxes; that they are finite numbers is all that is checked."""
+    boxes = _rows_of_four(node.value)
+    if boxes is not None:
+        return boxes
+    row = next(row for row in node.items() if _rows_of_four([row.value]) is None)
+    row.fail(f"expected four finite numbers [x1, y1, x2, y2], got {shorten(row.value)}")
+
+
+def _rows_of_four(rows: Any) -> Float32[np.ndarray, "T 4"] | None:
+    """Return rows of four numbers that float32 holds, or None if there is anything else in them.
+
+    All are checked at once: a file has more boxes than of all else together, and one after the other takes far longer.
+    """
+    if not isinstance(rows, list) or set(map(type, rows)) - {list} or set(map(len, rows)) - {4}:
+        return None
+    values = list(chain.from_iterable(rows))
+    if set(map(type, values)) - {int, float}:  # a bool is neither
+        return None
+    try:
+        boxes = np.array(values, np.float64).reshape(-1, 4)
+    except OverflowError:  # an integer above all floats
+        return None
+    return boxes.astype(np.float32) if (np.abs(boxes) <= FLOAT32_MAX).all() else None

@@ -6,7 +6,7 @@ readers disagree on whether 1 is to be subtracted from x and y; boxes are read a
 tubes equal the original annotations, whose origin is 0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,27 @@ def to_annotations(videos: Iterable[Video], file: Path) -> Annotations:
         return Annotations(CLASSES, tuple(sorted(videos, key=lambda video: video.key)))
     except AnnotationError as error:
         raise AnnotationError(f"{file}: {error}") from error
+
+
+def read_chosen(
+    load: Callable[[Path], Annotations],
+    path: str | Path,
+    test_list: str | Path | None,
+    split: str | None,
+    classes: Sequence[str] | None,
+) -> Annotations:
+    """Read a file of all videos, and return those of one split and of some classes.
+
+    Args:
+        load: returns all videos of the file.
+        path: the file.
+        test_list: the list of test videos; if None, the splits of the file, or else the list beside it.
+        split: `train` or `test`; None for both.
+        classes: the classes to keep, in the order of their labels; None for all 24 in alphabetical order.
+    """
+    path = Path(path)
+    check_choice(split, classes)
+    return choose(divide(load(path), path, test_list, fallback=path.with_name(TEST_LIST)), split, classes)
 
 
 def choose(annotations: Annotations, split: str | None, classes: Sequence[str] | None) -> Annotations:

@@ -16,15 +16,7 @@ from typing import Any
 import numpy as np
 
 from stal.data.formats.mat_file import load_mat
-from stal.data.formats.ucf24_annotations import (
-    TEST_LIST,
-    StoredTube,
-    check_choice,
-    choose,
-    divide,
-    to_annotations,
-    to_video,
-)
+from stal.data.formats.ucf24_annotations import StoredTube, read_chosen, to_annotations, to_video
 from stal.errors import AnnotationError
 from stal.structures import Annotations, Video
 
@@ -51,9 +43,7 @@ def read_final_annots(
         AnnotationError: a file is broken, of another format, or at odds with the other one.
         ConfigError: there is no such split or class.
     """
-    path = Path(path)
-    check_choice(split, classes)
-    return choose(divide(load_final_annots(path), path, test_list, fallback=path.with_name(TEST_LIST)), split, classes)
+    return read_chosen(load_final_annots, path, test_list, split, classes)
 
 
 def load_final_annots(path: Path) -> Annotations:

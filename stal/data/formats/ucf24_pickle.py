@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from stal.data.formats.pickles import load_pickle
+from stal.data.formats.short_text import shorten
 from stal.data.formats.ucf24_annotations import (
     CLASSES,
-    TEST_LIST,
     StoredTube,
-    check_choice,
-    choose,
-    divide,
+    read_chosen,
     to_annotations,
     to_video,
 )
@@ -58,14 +56,16 @@ def read_pyannot(
         AnnotationError: a file is broken, of another format, or at odds with the other one.
         ConfigError: there is no such split or class.
     """
-    file = Path(annotation_file)
-    check_choice(split, classes)
-    return choose(divide(load_pyannot(file), file, test_list, fallback=file.with_name(TEST_LIST)), split, classes)
+    return read_chosen(load_pyannot, annotation_file, test_list, split, classes)
 
 
 def load_pyannot(file: Path) -> Annotations:
     """Return all videos of a pickle, with their split if it is the one with class names, and else with none."""
-    raw = load_pickle(file)
+    return parse_pyannot(load_pickle(file), file)
+
+
+def parse_pyannot(raw: Any, file: Path) -> Annotations:
+    """Return all videos of what stands in a pickle, which names the file in errors."""
     if not isinstance(raw, Mapping) or not raw:
         raise AnnotationError(f"{file}: holds a {type(raw).__name__}, not a dict of videos as pyannot.pkl")
     if "db" not in raw:
@@ -112,7 +112,7 @@ def _integer(value: Mapping[str, Any], name: str, owner: str) -> int:
     found = value[name]
     number = int(found) if isinstance(found, Integral) else -1
     if not 0 <= number < _MAX_INTEGER:
-        text = number if isinstance(found, Integral) else f"a {type(found).__name__}"
+        text = shorten(int(found)) if isinstance(found, Integral) else f"a {type(found).__name__}"
         raise AnnotationError(f"{owner}: `{name}` is {text}, not a whole number from 0 on")
     return number
 

@@ -12,20 +12,21 @@ https://gitlab.com/vgg/via, CodeDoc.md of version 3. What is read of it::
                                 "xy": [2, 10, 20, 40, 50],       2 is a rectangle: x, y, width, height in pixels
                                 "av": {"1": "0"}}}}              option by attribute
 
-The time is that of a paused player, which shows the last frame that has begun, rounded to at least milliseconds. VIA
-knows no actors, so boxes on consecutive frames are joined by their overlap, unless an attribute tells who it is.
+The time is that of a paused player, which shows the last frame that has begun, rounded to at least milliseconds. Which
+one that is, the times of the frames of the video say, or without the videos a fixed rate. VIA knows no actors, so boxes
+on consecutive frames are joined by their overlap, unless an attribute tells who it is.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stal.data.find_videos import video_key
-from stal.data.formats.join_boxes import group_boxes, join_boxes
+from stal.data.formats.join_boxes import log_dropped, tubes_of_boxes
 from stal.data.formats.json_node import JsonNode, is_number, load_json, shorten
 from stal.data.formats.video_source import VideoSource
 from stal.errors import AnnotationError, ConfigError, ShapeError
@@ -34,8 +35,7 @@ from stal.structures import Annotations, Video
 _TEXT, _CHECKBOX = 1, 2  # types of attributes: a text as it is, and any number of options with commas between
 _RECTANGLE = 2
 _DELETED = 1
-_ROUNDING_SECONDS = 0.00051
-_MAX_FRAME = 2**31
+_MAX_SECONDS = 1e9
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +74,6 @@ class _Attribute:
 class _Box:
     """A box on a point in time."""
 
-    node: JsonNode
     seconds: float
     xyxy: tuple[float, float, float, float]
     classes: list[str]
@@ -98,17 +97,19 @@ def read_via3_json(
         attribute: name of the attribute that is the class; None takes the only one that boxes have beside `identity`.
             Its options are the classes, in their order; a text's values are, in alphabetical order.
         identity: name of the attribute that tells the actors of a video apart; None joins boxes by their overlap.
-        source: gives the rate, size and length of the videos.
+        source: gives the videos, and so the frame at every time; or their size, and their rate, which videos need too
+            whose frames have no times, such as folders of frames.
         split: name that all videos get.
 
     Raises:
         DataNotFoundError: there is no such file, or a video is missing.
-        VideoReadError: a video cannot be decoded.
+        VideoReadError: a video cannot be decoded, or ends before its annotation.
         AnnotationError: the file is broken or of another format; the message names the place in it. Or the size or the
             rate of a video is not known.
         ConfigError: there is no such attribute, or several and none was chosen.
     """
     root = load_json(path)
+    _refuse_via2(root)
     for key in ("attribute", "file", "view", "metadata"):
         root.child(key).require_object()
     actor_attribute = None if identity is None else _choose_attribute(root, identity, None)
@@ -125,10 +126,21 @@ def read_via3_json(
         {name for rows in boxes.values() for box in rows for name in box.classes}
     )
     labels = {name: label for label, name in enumerate(classes)}
+    dropped: Counter[str] = Counter()
     videos = tuple(
-        _video(name, rows, labels, identity is not None, source, split, root) for name, rows in boxes.items()
+        _video(name, rows, labels, identity is not None, source, split, root, dropped) for name, rows in boxes.items()
     )
+    log_dropped(_logger, root.file, dropped)
     return root.build(Annotations, classes=tuple(classes), videos=videos)
+
+
+def _refuse_via2(root: JsonNode) -> None:
+    root.require_object()
+    if "_via_img_metadata" in root.value or any(isinstance(v, dict) and "regions" in v for v in root.value.values()):
+        root.fail(
+            "this is of VIA 2, which annotates images and knows no times of a video; annotate the video in VIA 3, or "
+            "export its frames as COCO and add the videos (coco-video)"
+        )
 
 
 def _file_names(root: JsonNode) -> dict[str, list[_Box]]:
@@ -194,13 +206,15 @@ def _read_box(
         actors = [] if actor_attribute is None else actor_attribute.values(node.child("av"))
         if actor_attribute is not None and len(actors) != 1:
             node.child("av").fail(f"the box has no single value of {actor_attribute.name!r}, its actor")
-        return _Box(node, times[0], (x, y, x + width, y + height), classes, "".join(actors))
+        if not 0 <= times[0] < _MAX_SECONDS:
+            node.child("z").fail(f"got {shorten(times[0])}; expected seconds from 0 on")
+        return _Box(times[0], (x, y, x + width, y + height), classes, "".join(actors))
     return None
 
 
 def _rectangle(node: JsonNode) -> list[float]:
-    if len(node.value) != 5 or not all(map(is_number, node.value)) or min(node.value[3:]) <= 0:
-        node.fail(f"got {shorten(node.value)}; expected [2, x, y, width, height] with an area")
+    if len(node.value) != 5 or not all(map(is_number, node.value)) or min(node.value[3:]) < 0:
+        node.fail(f"got {shorten(node.value)}; expected [2, x, y, width, height]")
     return [float(value) for value in node.value[1:]]
 
 
@@ -212,35 +226,19 @@ def _video(
     source: VideoSource,
     split: str,
     root: JsonNode,
+    dropped: Counter[str],
 ) -> Video:
-    facts = source.facts(file_name, num_frames=1, owner=str(root.file))
-    if facts.fps is None:
-        raise AnnotationError(
-            f"{root.file}: the rate of {file_name} is not known, which makes frames of seconds; give it (--fps)"
-        )
-    rows = [(_frame(box, facts.fps), box, labels[name]) for box in boxes for name in box.classes]
-    frames = np.array([frame for frame, _, _ in rows], np.int64)
-    with np.errstate(over="ignore"):  # the tube refuses what is then not finite
-        corners = np.array([box.xyxy for _, box, _ in rows], np.float32).reshape(-1, 4)
-    numbers = np.array([label for _, _, label in rows], np.int64)
-    if source.root is None:
-        facts = replace(facts, num_frames=int(frames.max(initial=0)) + 1)
+    rows = [(box, labels[name]) for box in boxes for name in box.classes]
+    seconds = np.array([box.seconds for box, _ in rows], np.float64)
+    facts, frames = source.facts_at(file_name, seconds, fps=source.fps, owner=str(root.file))
+    corners = np.array([box.xyxy for box, _ in rows], np.float64).reshape(-1, 4)
+    numbers = np.array([label for _, label in rows], np.int64)
+    names = [box.actor for box, _ in rows]
+    actors = np.unique(names, return_inverse=True)[1].astype(np.int64) if has_actors else None
     try:
-        if has_actors:
-            actors = np.unique([box.actor for _, box, _ in rows], return_inverse=True)[1].astype(np.int64)
-            tubes = group_boxes(frames, corners, numbers, actors)
-        else:
-            tubes = join_boxes(frames, corners, numbers)
+        tubes = tubes_of_boxes(frames, corners, numbers, actors, dropped=dropped)
         return Video(
             video_key(file_name), facts.path, facts.num_frames, facts.height, facts.width, facts.fps, tubes, split
         )
     except (ShapeError, AnnotationError) as error:
         raise AnnotationError(f"{root.file}: video {file_name}: {error}") from error
-
-
-def _frame(box: _Box, fps: float) -> int:
-    """Return the frame that a player shows at the box's time."""
-    frame = (box.seconds + _ROUNDING_SECONDS) * fps
-    if not 0 <= frame < _MAX_FRAME:
-        box.node.child("z").fail(f"got {shorten(box.seconds)}; expected seconds from 0 on")
-    return int(frame)

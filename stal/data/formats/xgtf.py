@@ -24,12 +24,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stal.data.formats.json_node import shorten
+from stal.data.formats.short_text import shorten
 from stal.data.formats.ucf24_annotations import CLASSES
 from stal.data.formats.video_source import VideoSource
 from stal.data.formats.xml_file import load_xml
-from stal.data.video.reader import VideoFacts, frame_rule
-from stal.errors import AnnotationError, DataNotFoundError, VideoReadError
+from stal.data.video.reader import VideoFacts
+from stal.errors import AnnotationError, DataNotFoundError
 from stal.structures import Annotations, Tube, Video
 
 # The classes that UCF11 had already are called as there.
@@ -119,7 +119,7 @@ def _read_video(file: Path, source: VideoSource, split: str, counts: Counter[str
     if announced is None:
         counts["files have no NUMFRAMES; the last box is taken for the last frame"] += 1
         announced = end - 1
-    facts = source.facts(key, num_frames=announced + 1, owner=str(file))
+    facts = source.facts(key, num_frames=announced + 1 if source.root is None else 0, owner=str(file))
     num_frames = _annotated_frames(facts, announced)
     counts["videos end before their boxes, and are taken to be longer"] += end > num_frames
     counts["videos have no tube"] += not tubes
@@ -160,18 +160,8 @@ def _announced_frames(sourcefile: Element, file: Path) -> int | None:
 
 def _annotated_frames(facts: VideoFacts, announced: int) -> int:
     """Return how many frames were annotated; a video with empty packets decodes to fewer than it lasts for."""
-    for num_frames in (announced + 1, announced):
-        if num_frames == facts.num_frames or _lasts(facts.path, num_frames):
-            return num_frames
-    return facts.num_frames
-
-
-def _lasts(path: Path, num_frames: int) -> bool:
-    """Whether a video lasts for some number of frames, though it decodes to another one."""
-    try:
-        return frame_rule(path, num_frames) == "time"
-    except VideoReadError:
-        return False
+    lengths = (facts.num_frames, facts.num_slots)
+    return next((length for length in (announced + 1, announced) if length in lengths), facts.num_frames)
 
 
 def _tubes(sourcefile: Element, class_name: str, file: Path, counts: Counter[str]) -> tuple[Tube, ...]:

@@ -12,18 +12,18 @@ frame they are joined by their overlap.
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from stal.data.formats.join_boxes import join_boxes
-from stal.data.formats.text_file import load_text
+from stal.data.formats.join_boxes import log_dropped, tubes_of_boxes
+from stal.data.formats.text_file import load_text, parse_numbers
 from stal.data.formats.ucf24_annotations import CLASSES, HEIGHT, WIDTH
 from stal.data.formats.video_source import VideoSource
-from stal.data.video.reader import VideoFacts
-from stal.errors import AnnotationError, DataNotFoundError
+from stal.errors import AnnotationError, ConfigError, DataNotFoundError
 from stal.structures import Annotations, Video
 
 _LISTED = re.compile(r"(?:labels/)?(?P<key>[^/\s]+/[^/\s]+)/(?P<number>\d{1,7})\.(?:txt|jpg|png)", re.ASCII)
@@ -39,7 +39,7 @@ def read_yowo_labels(
     *,
     source: VideoSource = VideoSource(),
     classes: Sequence[str] | None = None,
-    split: str = "train",
+    split: str | None = None,
 ) -> Annotations:
     """Read the labels of a folder that was prepared for YOWO.
 
@@ -48,17 +48,23 @@ def read_yowo_labels(
         source: what is not in the folder of the videos that have no frames in `rgb-images`: how many frames they have.
             If that has no videos, the last frame that has a label or is listed is taken for the last one.
         classes: names in the order of the numbers; None for those of UCF101-24.
-        split: name of the split that all videos get if there is neither list.
+        split: name of the split that all videos get if there is neither list; `train` if None.
 
     Raises:
         DataNotFoundError: there are no labels, or a video is not in the source.
-        VideoReadError: frames or a video cannot be read.
+        VideoReadError: frames or a video cannot be read, or are fewer than the labels need.
         AnnotationError: a file is broken, a video is in both lists or in neither, or has another size than 320 x 240.
+        ConfigError: a split was given, and there are lists.
     """
     root = Path(root)
     names = CLASSES if classes is None else tuple(classes)
     folders = _video_folders(root / "labels")
     listed = {name: _read_list(root / file) for name, file in _LISTS.items() if (root / file).is_file()}
+    if listed and split is not None:
+        raise ConfigError(
+            f"{root}: has splits of its own, in {' and '.join(_LISTS[name] for name in listed)}; leave {split!r} out, "
+            "or remove the lists"
+        )
     splits = {key: name for name, last_frames in listed.items() for key in last_frames}
     if len(splits) < sum(map(len, listed.values())):
         both = sorted(listed["train"].keys() & listed["test"].keys())
@@ -70,17 +76,28 @@ def read_yowo_labels(
             f"{unlisted[0]} is the first; complete the lists, or remove them to read all as one split"
         )
     last_listed = {key: number for last_frames in listed.values() for key, number in last_frames.items()}
+    images = VideoSource(root=root / "rgb-images", fps=source.fps)
+    dropped: Counter[str] = Counter()
     videos = [
-        _read_video(root, key, folders.get(key), last_listed.get(key, 0), len(names), source)
+        _read_video(
+            root,
+            key,
+            folders.get(key),
+            last_listed.get(key, 0),
+            len(names),
+            images if _has_frames(root, key) else source,
+            dropped,
+        )
         for key in sorted({*folders, *splits})
     ]
+    log_dropped(_logger, root, dropped)
     num_without = len(splits.keys() - folders.keys())
     if num_without:
         _logger.info("%s: %d of %d listed videos have no labels, and so no tubes", root, num_without, len(splits))
     num_guessed = sum(not _has_frames(root, video.key) for video in videos) if source.root is None else 0
     if num_guessed:
         _logger.info("%s: %d videos without frames are taken to end with their last label", root, num_guessed)
-    return Annotations(names, tuple(replace(v, split=splits.get(v.key, split)) for v in videos))
+    return Annotations(names, tuple(replace(v, split=splits.get(v.key, split or "train")) for v in videos))
 
 
 def _video_folders(labels: Path) -> dict[str, Path]:
@@ -105,7 +122,13 @@ def _read_list(path: Path) -> dict[str, int]:
 
 
 def _read_video(
-    root: Path, key: str, folder: Path | None, last_frame: int, num_classes: int, source: VideoSource
+    root: Path,
+    key: str,
+    folder: Path | None,
+    last_frame: int,
+    num_classes: int,
+    source: VideoSource,
+    dropped: Counter[str],
 ) -> Video:
     """Read all labels of a video."""
     files = _label_files(folder) if folder is not None else {}
@@ -116,15 +139,16 @@ def _read_video(
     is_broken = {
         f"has no class from 1 to {num_classes}": ~np.isin(labels, np.arange(1, num_classes + 1)),
         "has no box x1 y1 x2 y2 in pixels with x1 < x2 and y1 < y2": ~(
-            (np.abs(boxes) < _MAX_COORDINATE).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+            (np.abs(boxes) < _MAX_COORDINATE).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
         ),
     }
     for what, rows in is_broken.items():
         if rows.any():
             path, line = places[int(rows.argmax())]
             raise AnnotationError(f"{path}: {line!r:.99} {what}; {rows.sum()} of {len(table)} of the video are like it")
-    facts = _facts(root, key, max([last_frame, *files]), source)
-    tubes = join_boxes(frames, boxes.astype(np.float32), labels.astype(np.int64) - 1)
+    size = source.size or (HEIGHT, WIDTH)
+    facts = source.facts(key, num_frames=max([last_frame, *files]), owner=str(root), size=size)
+    tubes = tubes_of_boxes(frames, boxes, labels.astype(np.int64) - 1, dropped=dropped)
     try:
         return Video(key, facts.path, facts.num_frames, facts.height, facts.width, facts.fps, tubes=tubes)
     except AnnotationError as error:
@@ -150,18 +174,10 @@ def _lines(path: Path) -> list[str]:
 def _parse(path: Path, line: str) -> list[float]:
     """Return the five numbers of a line."""
     try:
-        label, x1, y1, x2, y2 = map(float, line.split())
+        label, x1, y1, x2, y2 = parse_numbers(line.split())
     except ValueError as error:
         raise AnnotationError(f"{path}: {line!r:.99} is not `class x1 y1 x2 y2`") from error
     return [label, x1, y1, x2, y2]
-
-
-def _facts(root: Path, key: str, last_frame: int, source: VideoSource) -> VideoFacts:
-    """Return what is known of a video, from its frames if they are there."""
-    if _has_frames(root, key):
-        source = VideoSource(root=root / "rgb-images", fps=source.fps)
-    size = source.size or (HEIGHT, WIDTH)
-    return source.facts(key, num_frames=last_frame, owner=str(root), size=size)
 
 
 def _has_frames(root: Path, key: str) -> bool:

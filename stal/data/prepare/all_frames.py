@@ -9,10 +9,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from stal.data.video.av_file import open_video, time_of
 from stal.data.video.frame_folder import folder_table, read_folder
 from stal.data.video.frame_table import FrameTable, frame_table
 from stal.data.video.mapping import map_frames
+from stal.data.video.pyav_backend import iterate_decoded, to_rgb
 from stal.errors import AnnotationError, VideoReadError
 from stal.structures import Video
 
@@ -34,11 +34,11 @@ def iterate_frames(video: Video) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         AnnotationError: its frames do not have the annotated size.
     """
     reformatter = VideoReformatter()
-    for frame, rotation in iterate_decoded(video):
-        yield to_rgb(frame, reformatter, rotation)
+    for frame, rotation in iterate_annotated(video):
+        yield np.ascontiguousarray(to_rgb(frame, reformatter, rotation))
 
 
-def iterate_decoded(video: Video) -> Iterator[tuple[VideoFrame, int]]:
+def iterate_annotated(video: Video) -> Iterator[tuple[VideoFrame, int]]:
     """Decode as `iterate_frames`, but leave the frames in the colours of the file, and do not turn them.
 
     Yields:
@@ -55,39 +55,9 @@ def iterate_decoded(video: Video) -> Iterator[tuple[VideoFrame, int]]:
         )
     ordinals = map_frames(table, video.num_frames, path).ordinals
     num_shown = np.bincount(ordinals, minlength=len(table))  # no rule goes back, and some hold a frame
-    decoded = _read_folder(path, table) if path.is_dir() else _decode_file(path, table)
+    decoded = _read_folder(path, table) if path.is_dir() else iterate_decoded(path, table)
     for frame, repetitions in zip(decoded, num_shown.tolist(), strict=True):
         yield from itertools.repeat((frame, table.rotation), repetitions)
-
-
-def to_rgb(frame: VideoFrame, reformatter: VideoReformatter, rotation: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Convert a decoded frame to RGB and turn it by `rotation` degrees counterclockwise, a multiple of 90."""
-    # Left to choose, the conversion starts a thread per core, which takes longer than a small frame itself.
-    rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, rotation // 90))
-
-
-def _decode_file(path: Path, table: FrameTable) -> Iterator[VideoFrame]:
-    """Decode a file from its start to its end; every frame must be the one that the table has there."""
-    height, width = (table.width, table.height) if table.rotation % 180 else (table.height, table.width)
-    num_decoded = 0
-    with open_video(path) as (container, stream):
-        for frame in container.decode(stream):
-            if num_decoded == len(table) or time_of(frame) != table.times[num_decoded]:
-                raise _changed(path)
-            if (frame.height, frame.width) != (height, width):
-                raise VideoReadError(
-                    f"{path}: frame {num_decoded} has {frame.width} x {frame.height} pixels, but frame 0 has "
-                    f"{width} x {height}; the frames of a video have one size: re-encode it"
-                )
-            yield frame
-            num_decoded += 1
-    if num_decoded < len(table):
-        raise _changed(path)
-
-
-def _changed(path: Path) -> VideoReadError:
-    return VideoReadError(f"{path}: its frames differ from those of its first reading; has the file been changed?")
 
 
 def _read_folder(folder: Path, table: FrameTable) -> Iterator[VideoFrame]:

@@ -49,8 +49,9 @@ class Manifest:
 
     def add(self, record: dict[str, Any]) -> None:
         """Note a copy: that it is complete, or, by its `key` alone, that it is not."""
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with writing_to(Path(self._file.name).parent):
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
         self._records[record["key"]] = record
 
 
@@ -68,15 +69,25 @@ def open_manifest(folder: Path, kind: str) -> Iterator[Manifest]:
     path = folder / FILE_NAME
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder for the copies")
-    if folder.is_dir() and any(folder.iterdir()) and not path.is_file():
-        raise ConfigError(f"{folder} is not empty, and is not of this tool (no {FILE_NAME}); name another folder")
-    try:
+    with writing_to(folder):
+        if folder.is_dir() and any(folder.iterdir()) and not path.is_file():
+            raise ConfigError(f"{folder} is not empty, and is not of this tool (no {FILE_NAME}); name another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8", errors="replace") as file:
+        file = path.open("a+", encoding="utf-8", errors="replace")
+    with file:
+        with writing_to(folder):
             _lock(file, folder)
             _check_header(file, path, _HEADER | {"kind": kind})
-            yield Manifest(file)
-    except StalError:
+            manifest = Manifest(file)
+        yield manifest
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn an error of the system, while a folder is written to, into a `ConfigError`."""
+    try:
+        yield
+    except StalError:  # some of them are errors of the system too
         raise
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written to ({error}); name a folder on another disk") from error

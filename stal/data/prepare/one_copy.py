@@ -1,5 +1,6 @@
 """Copying one video, in whichever process."""
 
+import contextlib
 import dataclasses
 import errno
 import shutil
@@ -80,8 +81,9 @@ def settings_of(video: Video, kind: CopyKind) -> dict[str, Any]:
 
 
 def remove(path: Path) -> None:
-    """Remove a partial copy, if there is one."""
+    """Remove a partial copy, if there is one, as far as that can be done: nobody reads what is left of it."""
     if path.is_dir():
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,6 +1,6 @@
 """Copy the videos of a data set into a form that is faster to read, and go on where the last run ended.
 
-Processes make the copies in the folder `partial`; this one moves those that are complete to their places, and notes
+Processes make the copies below the folder `partial`; this one moves those that are complete to their places, and notes
 them in the manifest. So a run may end at any moment: the next one removes what is partial and keeps what is noted.
 """
 
@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from stal.data.formats.tubes_json import write_tubes_json
 from stal.data.prepare.frame_folders import remove_frames
-from stal.data.prepare.manifest import Manifest, open_manifest, size_of, state_of
+from stal.data.prepare.manifest import Manifest, open_manifest, size_of, state_of, writing_to
 from stal.data.prepare.one_copy import CopyJob, CopyKind, CopyOutcome, failed_write, make_copy, remove, settings_of
 from stal.data.prepare.places import choose_places
 from stal.data.prepare.tables import build_tables
@@ -84,7 +85,8 @@ def prepare(
     with open_manifest(out, kind.name) as manifest:
         todo = [video for video in videos if not _is_finished(video, kind, places[video.key], manifest)]
         if todo:
-            (out / ANNOTATIONS_FILE).unlink(missing_ok=True)
+            with writing_to(out):
+                (out / ANNOTATIONS_FILE).unlink(missing_ok=True)
         bad = _Run(out, kind, places, manifest).make_copies(todo, num_processes, show_progress)
         bad |= _find_wrong_copies(
             [v for v in videos if v.key not in bad], places, manifest, num_processes, show_progress
@@ -120,8 +122,7 @@ class _Run:
         space = _Space(self.out, todo)
         with self._partial_folder() as partial:
             jobs = [
-                CopyJob(video, self.kind, partial / f"{os.getpid()}-{number}")
-                for number, video in enumerate(_spread(todo))
+                CopyJob(video, self.kind, partial / str(number)) for number, video in enumerate(_spread(todo))
             ]
             outcomes = run_with_progress(make_copy, jobs, num_processes, "Copies", show_progress)
             with contextlib.closing(outcomes) as outcomes:
@@ -159,13 +160,16 @@ class _Run:
 
     @contextlib.contextmanager
     def _partial_folder(self) -> Iterator[Path]:
-        folder = self.out / "partial"
-        remove(folder)  # that of a run that was killed
-        folder.mkdir()
+        """Give this run a folder of its own: processes of one that was killed may write for a moment yet."""
+        partial = self.out / "partial"
+        remove(partial)
+        folder = partial / f"{os.getpid()}-{secrets.token_hex(4)}"
+        with writing_to(self.out):
+            folder.mkdir(parents=True)
         try:
             yield folder
         finally:
-            remove(folder)
+            remove(partial)
 
 
 class _Space:
@@ -240,5 +244,6 @@ def _with_copy(video: Video, places: dict[str, Path]) -> Video:
 def _write_annotations(annotations: Annotations, out: Path) -> None:
     """Write the annotations as a whole or not at all."""
     partial = out / f"{ANNOTATIONS_FILE}.partial"
-    write_tubes_json(annotations, partial)
-    os.replace(partial, out / ANNOTATIONS_FILE)
+    with writing_to(out):
+        write_tubes_json(annotations, partial)
+        os.replace(partial, out / ANNOTATIONS_FILE)

@@ -8,11 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import av
+import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from stal.data.prepare.all_frames import iterate_decoded, to_rgb
+from stal.data.prepare.all_frames import iterate_annotated
 from stal.data.prepare.verification import verify_copy
+from stal.data.video.pyav_backend import to_rgb
 from stal.data.video.reader import video_facts
 from stal.errors import AnnotationError, ConfigError
 from stal.structures import Video
@@ -114,12 +116,12 @@ def _frames_to_encode(video: Video) -> Iterator[VideoFrame]:
     """
     to_display, from_display = VideoReformatter(), VideoReformatter()
     pixel_format = None
-    for frame, rotation in iterate_decoded(video):
+    for frame, rotation in iterate_annotated(video):
         pixel_format = pixel_format or _pixel_format(video, frame)
         if rotation == 0 and frame.format.name == pixel_format:
             yield frame
         else:
-            rgb = VideoFrame.from_ndarray(to_rgb(frame, to_display, rotation), format="rgb24")
+            rgb = VideoFrame.from_ndarray(np.ascontiguousarray(to_rgb(frame, to_display, rotation)), format="rgb24")
             yield from_display.reformat(
                 rgb, format=pixel_format, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG, threads=1
             )

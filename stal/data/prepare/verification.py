@@ -12,8 +12,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
-from stal.data.prepare.all_frames import iterate_frames, to_rgb
+from stal.data.prepare.all_frames import iterate_frames
 from stal.data.video.av_file import open_video, time_of
+from stal.data.video.pyav_backend import to_rgb
 from stal.errors import VideoReadError
 from stal.structures import Video
 
@@ -79,7 +80,7 @@ def _decode_copy(video: Video, copy: Path, group_size: int) -> Iterator[Frame]:
             reason = _find_fault(video, stream, index, frame, group_size)
             if reason is not None:
                 raise _failure(video, f"has a frame {index} that {reason}")
-            yield to_rgb(frame, reformatter, 0)
+            yield np.ascontiguousarray(to_rgb(frame, reformatter, 0))
 
 
 def _find_fault(video: Video, stream: VideoStream, index: int, frame: VideoFrame, group_size: int) -> str | None:

@@ -9,7 +9,6 @@ _LISTS = (b"RIFF", b"LIST")  # chunks of chunks, behind a name of the list
 _LISTS_OF_PACKETS = (b"AVI ", b"AVIX", b"movi", b"rec ")
 _CHUNK = re.compile(rb"\d\d..|ix..|idx1|JUNK", re.DOTALL)
 _HEADER_CHUNK = re.compile(rb"[ -~]{4}")  # what stands before the packets has many names
-_MAX_CHUNKS = 10_000  # between two packets
 
 
 class GapFinder:
@@ -19,6 +18,9 @@ class GapFinder:
 
         RIFF AVI  LIST hdrl ...  LIST movi  00dc ...  00dc 0  01wb ...  JUNK ...  00dc ...
                                             packet    empty   packet              packet
+
+    Every chunk is looked at once, however FFmpeg goes to and fro: where the sound stands behind the picture, it takes
+    packets of both by turns.
 
     Source: Microsoft, "AVI RIFF File Reference".
     """
@@ -30,7 +32,7 @@ class GapFinder:
             file: the avi file, open for reading.
         """
         self._file = file
-        self._end = 0
+        self._end = 0  # of what has been looked at
 
     def __call__(self, start: int, num_bytes: int) -> bool:
         """Return whether a part of the file is left out before a packet.
@@ -39,15 +41,16 @@ class GapFinder:
             start: place of the packet in the file.
             num_bytes: its length.
         """
-        end, self._end = self._end, start + num_bytes
-        return start > end and not self._chunks_lead(end, start - _HEADER.size)
+        end = self._end
+        if start <= end:
+            return False
+        self._end = start + num_bytes
+        return not self._chunks_lead(end, start - _HEADER.size)
 
     def _chunks_lead(self, position: int, goal: int) -> bool:
         known = _CHUNK if position > 0 else _HEADER_CHUNK
-        for _ in range(_MAX_CHUNKS):
-            position += position % 2  # chunks start at even bytes
-            if position >= goal:
-                return position == goal
+        position += position % 2  # chunks start at even bytes
+        while position < goal:
             self._file.seek(position)
             header = self._file.read(_HEADER.size + 4)
             if len(header) < _HEADER.size + 4:
@@ -59,4 +62,5 @@ class GapFinder:
                 position += _HEADER.size + size
             else:
                 return False
-        return False
+            position += position % 2
+        return position == goal

@@ -19,8 +19,8 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
     if not table.decord_is_exact:
         raise VideoReadError(
             f"{path}: decord may return wrong frames of this {table.codec} video in {table.container} "
-            "(B-frames, open groups of pictures, rotation, damage, odd sizes, or packets without a frame); "
-            "use backend='pyav'"
+            "(B-frames, open groups of pictures, rotation, interlacing, trimming, damage, odd sizes, packets without a "
+            "frame, or several video streams); use backend='pyav'"
         )
     try:
         import decord
@@ -28,8 +28,17 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
         raise ConfigError("backend='decord' needs decord: `pip install decord`, or use backend='pyav'") from error
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
-        if len(reader) == len(table):
-            return reader.get_batch(ordinals).asnumpy()
-    except decord.DECORDError as error:
+        if len(reader) != len(table):
+            raise VideoReadError(
+                f"{path}: decord counts {len(reader)} frames where {len(table)} decode; use backend='pyav'"
+            )
+        frames = reader.get_batch(ordinals).asnumpy()
+    except (decord.DECORDError, UnicodeEncodeError) as error:  # it opens names that are UTF-8 alone
         raise VideoReadError(f"{path}: decord cannot decode it; use backend='pyav'") from error
-    raise VideoReadError(f"{path}: decord counts {len(reader)} frames where {len(table)} decode; use backend='pyav'")
+    height, width = frames.shape[1:3]
+    if (height, width) != (table.height, table.width):
+        raise VideoReadError(
+            f"{path}: decord gives frames of {width} x {height} pixels, not {table.width} x {table.height}; "
+            "use backend='pyav'"
+        )
+    return frames

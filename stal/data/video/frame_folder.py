@@ -1,5 +1,6 @@
 """A video that was unpacked into a folder of numbered images, such as `00001.jpg`, `00002.jpg`, ..."""
 
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,10 +24,11 @@ def list_frames(folder: Path) -> tuple[Path, ...]:
         folder: holds images named by a number, perhaps behind one common prefix; other kinds of files are ignored.
 
     Raises:
-        VideoReadError: there are no images, or their numbers have a gap, do not start at 0 or 1, or occur twice.
+        VideoReadError: there are no images, or their numbers have a gap, do not start at 0 or 1, or occur twice; or the
+            folder cannot be opened.
     """
     folder = folder.resolve()
-    return _list_frames(folder, folder.stat().st_mtime_ns)
+    return _list_frames(folder, _time_of_change(folder))
 
 
 @lru_cache(maxsize=256)  # each holds the paths of all its frames
@@ -34,7 +36,11 @@ def _list_frames(folder: Path, mtime_ns: int) -> tuple[Path, ...]:
     """List the folder; its time of change is there to be part of the cache's key."""
     numbered: dict[int, Path] = {}
     prefixes = set()
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise VideoReadError(f"{folder}: {_cannot_be_opened(folder, error)}; extract the video again") from error
+    for path in paths:
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         name = _NUMBERED_NAME.fullmatch(path.stem)
@@ -71,7 +77,7 @@ def folder_table(folder: Path) -> FrameTable:
         VideoReadError: as for `list_frames`, or the first image cannot be decoded.
     """
     paths = list_frames(folder)
-    return _folder_table(paths[0], len(paths), paths[0].stat().st_mtime_ns)
+    return _folder_table(paths[0], len(paths), _time_of_change(paths[0]))
 
 
 @lru_cache(maxsize=MAX_TABLES)
@@ -89,7 +95,11 @@ def _folder_table(first: Path, num_frames: int, mtime_ns: int) -> FrameTable:
         pixel_format="rgb24",
         has_b_frames=False,
         packets_are_frames=True,
+        num_trimmed=0,
+        num_video_streams=1,
+        is_interlaced=False,
         fps=None,
+        seconds_per_tick=None,
         num_damaged=0,
         num_sound=num_frames,
         failure=None,
@@ -117,15 +127,11 @@ def read_images(paths: Sequence[Path]) -> UInt8[np.ndarray, "T H W 3"]:
     """Read images of one size as RGB.
 
     Raises:
-        VideoReadError: an image cannot be decoded, or has another size than the first.
+        VideoReadError: an image cannot be opened or decoded, or has another size than the first.
     """
     frames: np.ndarray | None = None
     for index, path in enumerate(paths):
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise VideoReadError(
-                f"{path}: not an image that can be decoded ({path.stat().st_size} bytes); extract the video again"
-            )
+        image = _read_image(path)
         if frames is None:
             frames = np.empty((len(paths), *image.shape), np.uint8)
         if image.shape != frames.shape[1:]:
@@ -137,3 +143,33 @@ def read_images(paths: Sequence[Path]) -> UInt8[np.ndarray, "T H W 3"]:
     if frames is None:
         raise VideoReadError("no images to read: name at least one")
     return frames
+
+
+def _read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Read an image as BGR. OpenCV gets its content: given a name that is not UTF-8, it ends the process."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VideoReadError(f"{path}: {_cannot_be_opened(path, error)}; extract the video again") from error
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:  # it is larger than OpenCV allows
+        image = None
+    if image is None:
+        raise VideoReadError(
+            f"{path}: not an image that can be decoded ({len(content)} bytes); extract the video again"
+        )
+    return image
+
+
+def _time_of_change(path: Path) -> int:
+    """Return when a file or folder was changed, in nanoseconds."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise VideoReadError(f"{path}: {_cannot_be_opened(path, error)}; extract the video again") from error
+
+
+def _cannot_be_opened(path: Path, error: OSError) -> str:
+    where = f"leads to {os.readlink(path)}, and " if os.path.islink(path) else ""
+    return f"{where}cannot be opened ({error.strerror})"

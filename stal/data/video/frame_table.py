@@ -15,6 +15,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
+from av.stream import Disposition
 from av.video.frame import PictureType, VideoFrame
 from jaxtyping import Int64
 
@@ -25,11 +27,14 @@ from stal.errors import DataNotFoundError, VideoReadError
 
 _logger = logging.getLogger(__name__)
 
-MAX_TABLES = 4096  # kept in memory, about 10 kB each; all 3,194 videos of UCF101-24 fit
+# Kept in memory, at 8 bytes a frame and about 2 kB more: all 3,194 videos of UCF101-24 take 11 MB, 400 films of 15
+# minutes 90 MB.
+MAX_TABLES = 4096
 _SEEKABLE_CONTAINERS = {"avi", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 _TORCHCODEC_CODECS = {"ffv1", "h264", "hevc", "libdav1d", "mjpeg", "mpeg4", "msmpeg4", "vp8", "vp9"}
 _DECORD_CODECS = {"avi": {"mpeg4", "mjpeg"}, "mov,mp4,m4a,3gp,3g2,mj2": {"h264", "mpeg4"}}
-# With others, and with odd sizes, decord and torchcodec give other colours: up to 136 of 255 at edges.
+# With others, with odd sizes, and in interlaced frames decord and torchcodec give other colours: up to 136 of 255 at
+# edges.
 _PLAIN_PIXEL_FORMATS = {f"{kind}{sampling}p" for kind in ("yuv", "yuvj") for sampling in (420, 422, 444)}
 
 
@@ -46,8 +51,13 @@ class FrameTable:
         codec: FFmpeg's name of the codec.
         pixel_format: FFmpeg's name of the layout of decoded pixels.
         has_b_frames: whether frames may be stored in another order than they are shown in.
-        packets_are_frames: whether every packet decodes to one frame and is marked as a key frame if that frame is one.
+        packets_are_frames: whether every packet that is to be shown decodes to one frame, and is marked as a key frame
+            if that frame is one.
+        num_trimmed: packets that are decoded but not to be shown, by the edit list of an mp4 or mov file.
+        num_video_streams: of the file, without cover pictures; FFmpeg's choice of them is read.
+        is_interlaced: whether some frames hold the lines of two points in time.
         fps: average frames per second, None if the file does not say.
+        seconds_per_tick: length of a tick, None where frames have no times: in a folder of them.
         num_damaged: frames of which parts were made up by the decoder, because the file is broken there.
         num_sound: leading frames before the first that is damaged or may come after lost data; all in a whole file.
         failure: why decoding ends before the file does, None if it does not.
@@ -63,7 +73,11 @@ class FrameTable:
     pixel_format: str
     has_b_frames: bool
     packets_are_frames: bool
+    num_trimmed: int
+    num_video_streams: int
+    is_interlaced: bool
     fps: float | None
+    seconds_per_tick: float | None
     num_damaged: int
     num_sound: int
     failure: str | None
@@ -100,12 +114,14 @@ class FrameTable:
         """Whether decord 0.6 was measured to read this kind of file without a wrong frame, in the same colours."""
         has_one_step = len(np.unique(np.diff(self.times))) <= 1
         codecs = _DECORD_CODECS.get(self.container, set())
-        return self._is_plain and self.rotation == 0 and has_one_step and self.codec in codecs
+        is_whole = self.rotation == self.num_trimmed == 0
+        return self._is_plain and is_whole and has_one_step and self.codec in codecs
 
     @property
     def _is_plain(self) -> bool:
         is_even = self.height % 2 == self.width % 2 == 0
-        return self.is_seekable and self.packets_are_frames and is_even and self.pixel_format in _PLAIN_PIXEL_FORMATS
+        has_plain_pixels = is_even and not self.is_interlaced and self.pixel_format in _PLAIN_PIXEL_FORMATS
+        return self.is_seekable and self.packets_are_frames and self.num_video_streams == 1 and has_plain_pixels
 
     @property
     def damage(self) -> str | None:
@@ -177,13 +193,16 @@ def _build_table(path: Path) -> FrameTable:
     """Decode the whole file once."""
     frames: list[tuple[int, bool, bool, bool]] = []  # time, whether decoding can start there, B-frame, damaged
     first: VideoFrame | None = None
-    num_packets = num_key_packets = 0
+    num_packets = num_key_packets = num_trimmed = 0
+    follows_trimmed_key = is_interlaced = False
     unsure: list[int] = []  # frames that may be broken, or of which it is not sure that they have the right number
     failure: str | None = None
     with open_video(path) as (container, stream), path.open("rb") as file:
         codec = stream.codec_context
         container_name, codec_name, may_reorder = container.format.name, codec.name, bool(codec.has_b_frames)
         fps = float(stream.average_rate) if stream.average_rate else None
+        seconds_per_tick = float(stream.time_base) if stream.time_base else None
+        num_video_streams = sum(1 for s in container.streams.video if not s.disposition & Disposition.attached_pic)
         is_avi = container_name == "avi"
         follows_gap = GapFinder(file)
         try:
@@ -194,13 +213,20 @@ def _build_table(path: Path) -> FrameTable:
                     continue
                 if packet.is_corrupt:
                     unsure.append(len(frames))
-                num_packets += packet.size > 0
-                num_key_packets += packet.size > 0 and packet.is_keyframe
+                if packet.is_discard:
+                    num_trimmed += 1
+                    follows_trimmed_key |= packet.is_keyframe
+                elif packet.size > 0:
+                    num_packets += 1
+                    num_key_packets += packet.is_keyframe
                 for frame in stream.decode(packet):
                     first = first or frame
+                    is_interlaced |= frame.interlaced_frame
                     # A recovery point of intra refresh may be flagged as a key frame, but decoding cannot start at it.
                     is_start = frame.key_frame and frame.pict_type == PictureType.I
-                    if frame.is_corrupt or not (frames or is_start):
+                    # Some decoders tell the kind of no frame, as that of QuickTime's animations.
+                    follows_key = num_key_packets > 0 and frame.pict_type == PictureType.NONE
+                    if frame.is_corrupt or not (frames or is_start or follows_key or follows_trimmed_key):
                         unsure.append(len(frames))
                     frames.append((time_of(frame), is_start, frame.pict_type == PictureType.B, frame.is_corrupt))
         except av.FFmpegError as error:
@@ -209,9 +235,7 @@ def _build_table(path: Path) -> FrameTable:
     if first is None:
         reason = failure or f"its {codec_name} stream holds no frame that decodes"
         raise VideoReadError(f"{path}: {reason}; download the file again")
-    rotation = int(first.rotation)
-    if rotation % 90:
-        raise VideoReadError(f"{path}: is to be shown turned by {rotation} degrees; only multiples of 90 are read")
+    rotation = _rotation_of(first, path)
     times, starts, b_frames, damages = (np.array(column) for column in zip(*frames, strict=True))
     key_frames = np.flatnonzero(starts)
     height, width = (first.width, first.height) if rotation % 180 else (first.height, first.width)
@@ -226,8 +250,30 @@ def _build_table(path: Path) -> FrameTable:
         pixel_format=first.format.name,
         has_b_frames=may_reorder or bool(b_frames.any()),
         packets_are_frames=num_packets == len(frames) and num_key_packets == len(key_frames),
+        num_trimmed=num_trimmed,
+        num_video_streams=num_video_streams,
+        is_interlaced=is_interlaced,
         fps=fps,
+        seconds_per_tick=seconds_per_tick,
         num_damaged=int(damages.sum()),
         num_sound=min([len(frames), *unsure]),
         failure=failure,
     )
+
+
+def _rotation_of(frame: VideoFrame, path: Path) -> int:
+    """Return the degrees by which a frame must be turned counterclockwise to be shown, a multiple of 90."""
+    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if data is None:
+        return 0
+    # It maps a point (x, y) to (a x + c y, b x + d y). The shape of pixels, which it may hold too, is left as it is.
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    if a * d - b * c <= 0:
+        raise VideoReadError(
+            f"{path}: its frames are to be shown mirrored, by the matrix [{a} {b}; {c} {d}] / 65536, which is not done "
+            "here; re-encode it with its frames as they are shown (`ffmpeg -i IN OUT` does so)"
+        )
+    rotation = int(frame.rotation)
+    if rotation % 90:
+        raise VideoReadError(f"{path}: is to be shown turned by {rotation} degrees; only multiples of 90 are read")
+    return rotation

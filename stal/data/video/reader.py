@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Int64, Integer, UInt8
+from jaxtyping import Float64, Int64, Integer, UInt8
 
-from stal.data.video import decord_backend, pyav_backend, torchcodec_backend
+from stal.data.video import clock, decord_backend, pyav_backend, torchcodec_backend
 from stal.data.video.frame_folder import folder_table, read_folder
 from stal.data.video.frame_table import FrameTable, frame_table
 from stal.data.video.mapping import Damaged, FrameMap, map_frames
@@ -47,6 +47,8 @@ def read_frames(
             they read right.
         damaged: whether a file that breaks off, or that has lost annotated frames, is an `error`; or to `keep` what
             there is, where the last readable frame stands in for those that are lost (`readable_frames`, `damage_of`).
+            Either way parts of frames that are broken, where no frame is lost, are read as the decoder makes them up,
+            and the frame before stands in for the last one or two, if only these are missing; `damage_of` tells.
 
     Returns:
         The frames in the order of `indices`, RGB, turned as the file says that they are to be shown.
@@ -78,12 +80,14 @@ class VideoFacts:
     Attributes:
         path: the video file, or the folder of its frames.
         num_frames: frames that it decodes to.
+        num_slots: frames that it lasts for at a fixed rate: `num_frames`, and those of packets that decode to nothing.
         height, width: size in pixels of a frame as it is shown.
         fps: average frames per second; None for a folder, or if the file does not say.
     """
 
     path: Path
     num_frames: int
+    num_slots: int
     height: int
     width: int
     fps: float | None
@@ -100,7 +104,24 @@ def video_facts(path: str | Path) -> VideoFacts:
         VideoReadError: it cannot be decoded.
     """
     table = _table_of(Path(path))
-    return VideoFacts(Path(path), len(table), table.height, table.width, table.fps)
+    return VideoFacts(Path(path), len(table), clock.count_slots(table), table.height, table.width, table.fps)
+
+
+def frames_at(
+    path: str | Path, seconds: Float64[np.ndarray, " N"], *, fps: float | None = None
+) -> tuple[Int64[np.ndarray, " N"], int]:
+    """Return the frames that a video shows at points in time, and how many frames it has in that count.
+
+    Args:
+        path: a video file, or a folder of frames.
+        seconds: from the start of the first frame on; see `clock.frames_at`.
+        fps: frames per second, used where frames have no times that tell them apart.
+
+    Raises:
+        DataNotFoundError: there is no such file or folder.
+        VideoReadError: it cannot be decoded, or needs `fps`.
+    """
+    return clock.frames_at(_table_of(Path(path)), seconds, fps, Path(path))
 
 
 def count_frames(path: str | Path) -> int:

@@ -5,14 +5,15 @@ They stand in the folder `$STAL_CACHE`, else in `$XDG_CACHE_HOME/stal/frame_tabl
 
 A file starts with what it is made from: the video's path, size and time of change, the layout, and the version of
 FFmpeg's decoders. One that starts otherwise, or whose checksum is wrong, is written anew. Files are replaced as a
-whole, so that several processes may read and write at once.
+whole, so that several processes may read and write at once; `.tmp` files, which a killed one leaves, are never read.
+They are for whom the umask lets read and write: users share a folder if they have one group, and a umask such as 002.
 """
 
 import hashlib
 import json
 import logging
 import os
-import tempfile
+import secrets
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ import av
 
 _logger = logging.getLogger(__name__)
 
-_LAYOUT = "stal frame table 1"  # count up whenever what a table holds, or how it is found, changes
+_LAYOUT = "stal frame table 3"  # count up whenever what a table holds, or how it is found, changes
 
 
 class Origin(NamedTuple):
@@ -75,13 +76,13 @@ def store(origin: Origin, content: bytes) -> None:
 
 def _replace(path: Path, record: bytes) -> None:
     """Write a file that other processes see as a whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    partial = path.with_name(f".{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(descriptor, "wb") as file:
+        with partial.open("xb") as file:  # for whom the umask lets, unlike a file of `tempfile`
             file.write(record)
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -1,5 +1,6 @@
 """A limit to the time that reading a video may take."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -10,6 +11,11 @@ from types import FrameType
 from stal.errors import ConfigError, VideoReadError
 
 _REPEAT_SECONDS = 1.0  # an alarm that comes while Python cleans up is lost: another follows
+_SOON_SECONDS = 1e-3
+
+
+class _TimeIsUpError(BaseException):
+    """What the alarm raises: no `Exception`, so that no reader on the way takes it for a failure of its own."""
 
 
 @contextmanager
@@ -19,6 +25,8 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
     An alarm signal interrupts it, so there is a limit in the main thread alone, which is where data loaders read: in
     their workers as in their own process. In other threads there is none. A call into a library that never comes back
     to Python is not interrupted; FFmpeg comes back after every packet.
+
+    The block itself cannot catch the error, not even by `except Exception`; it is raised where the block ends.
 
     Limits may stand in one another, and in others' alarms: the first to run out counts, and what was set before is set
     again after the block, for what is left of its time.
@@ -40,26 +48,31 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
     if 0 < outer_seconds <= seconds:  # runs out first
         yield
         return
-    is_running = True
+    time_is_up = _TimeIsUpError(what)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if is_running:
-            raise VideoReadError(
-                f"{what}: reading takes longer than {seconds:g} s; is the file whole, and its disk fast enough? "
-                "Allow more time, or replace the file"
-            )
+        # While the block is entered or left there is nothing to interrupt, and nobody yet or any more to catch it.
+        if frame is None or not (frame.f_globals is globals() or frame.f_globals is vars(contextlib)):
+            raise time_is_up
 
     start = time.monotonic()
-    previous = signal.signal(signal.SIGALRM, interrupt)
+    previous = signal.getsignal(signal.SIGALRM)
     try:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
-            yield
-        finally:
-            is_running = False
-    finally:  # is reached even if the alarm comes while the line above runs
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an outer alarm is not for this handler
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
+        yield
+    except _TimeIsUpError as error:
+        if error is not time_is_up:  # of an outer limit
+            raise
+        raise VideoReadError(
+            f"{what}: reading takes longer than {seconds:g} s; is the file whole, and its disk fast enough? "
+            "The first reading of a long video decodes all of it: do that beforehand (`tools/prepare_data.py DATA --to "
+            "tables`); or allow more time (read_timeout_seconds), or replace the file"
+        ) from error
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous or signal.SIG_DFL)
         if outer_seconds > 0:
             left = outer_seconds - (time.monotonic() - start)
-            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), outer_interval)
+            signal.setitimer(signal.ITIMER_REAL, max(left, _SOON_SECONDS), outer_interval)

@@ -19,7 +19,8 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
     if not table.torchcodec_is_exact:
         raise VideoReadError(
             f"{path}: torchcodec may return wrong frames of this {table.codec} video in {table.container} "
-            "(B-frames, intra refresh, damage, odd sizes, or packets without a frame); use backend='pyav'"
+            "(B-frames, intra refresh, interlacing, damage, odd sizes, packets without a frame, or several video "
+            "streams); use backend='pyav'"
         )
     try:
         from torchcodec.decoders import VideoDecoder
@@ -30,10 +31,17 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
         ) from error
     try:
         decoder = VideoDecoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
-        if len(decoder) == len(table):
-            return decoder.get_frames_at(ordinals.tolist()).data.numpy()
+        if len(decoder) != len(table):
+            raise VideoReadError(
+                f"{path}: torchcodec counts {len(decoder)} frames where {len(table)} decode; use backend='pyav'"
+            )
+        frames = decoder.get_frames_at(ordinals.tolist()).data.numpy()
     except (RuntimeError, ValueError, IndexError) as error:
         raise VideoReadError(f"{path}: torchcodec cannot decode it ({error}); use backend='pyav'") from error
-    raise VideoReadError(
-        f"{path}: torchcodec counts {len(decoder)} frames where {len(table)} decode; use backend='pyav'"
-    )
+    height, width = frames.shape[1:3]
+    if (height, width) != (table.height, table.width):
+        raise VideoReadError(
+            f"{path}: torchcodec gives frames of {width} x {height} pixels, not {table.width} x {table.height}; "
+            "use backend='pyav'"
+        )
+    return frames

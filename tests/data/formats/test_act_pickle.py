@@ -217,6 +217,40 @@ def test_a_broken_file_is_named(
         read_act_pickle(save(raw), fold=3)
 
 
+def filling(height: int, width: int, *sizes: tuple[int, int]) -> dict[str, Any]:
+    """A file with a video for each (height, width) of `sizes`, with one box that fills an image of the given size."""
+    keys = [f"v{i}" for i in range(len(sizes))]
+    return {
+        "labels": ["a"],
+        "gttubes": {key: {0: [rows(1, [0, 0, width - 1, height - 1])]} for key in keys},
+        "nframes": dict.fromkeys(keys, 1),
+        "resolution": dict(zip(keys, sizes, strict=True)),
+        "train_videos": [keys],
+        "test_videos": [[]],
+    }
+
+
+def test_sizes_with_the_width_first_show_in_the_boxes(
+    save: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    stored, swapped = (240, 320), (320, 240)
+    read_act_pickle(save(filling(*stored, *[stored] * 3)))
+    read_act_pickle(save(filling(100, 100, *[swapped] * 3)))  # which fit both ways
+    read_act_pickle(save(filling(999, 999, *[stored] * 3)))  # and neither
+    assert not caplog.text
+    message = (
+        r"GT\.pkl: boxes of 3 of 3 videos are far outside .* \(width, height\) in place of \(height, width\): video v0"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        read_act_pickle(save(filling(*stored, *[swapped] * 3)))
+    assert not caplog.text
+    read_act_pickle(save(filling(*stored, *[swapped] * 3, stored)))
+    assert "boxes of 3 of 4 videos are far outside of the image" in caplog.text
+    caplog.clear()
+    read_act_pickle(save(filling(*stored, swapped)))
+    assert "boxes of 1 of 1 videos are far outside of the image" in caplog.text
+
+
 def test_what_is_no_such_pickle_is_refused(save: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="but found a list"):
         read_act_pickle(save([1]))

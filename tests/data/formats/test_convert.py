@@ -96,7 +96,9 @@ def test_several_inputs_are_merged_by_the_names_of_their_classes(tmp_path: Path)
     merged = convert_annotations([first, second], "stal", tmp_path / "out.json")
     assert merged.classes == ("walk", "jump", "run")
     assert [[t.label for t in v.tubes] for v in merged.videos] == [[1], [2, 1]]
-    with pytest.raises(AnnotationError, match="video a is annotated twice"):
+    with pytest.raises(
+        AnnotationError, match=r"video a is annotated twice, in .*1\.json and in .*1\.json; leave one out"
+    ):
         convert_annotations([first, first], "stal", tmp_path / "other.json")
     assert merge([]).videos == ()
 
@@ -113,6 +115,31 @@ def test_an_input_may_be_given_the_name_of_its_split(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match=r"train=x\.json: the format stal has splits of its own"):
         convert_annotations(["train=x.json"], "stal", tmp_path / "other.json")
+
+
+def test_one_name_of_a_split_is_given(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("one,0901,0.1,0.1,0.2,0.2,1,0\n")
+    options = {"classes": ["walk"], "size": (10, 10), "split": "val"}
+    inputs = [f"train={tmp_path / 'one.csv'}"]
+    with pytest.raises(ConfigError, match=r"train=.*one\.csv: --split gives the split 'val'; leave one of the two"):
+        convert_annotations(inputs, "ava", tmp_path / "out.json", options=options)
+    same = convert_annotations(inputs, "ava", tmp_path / "out.json", options=options | {"split": "train"})
+    assert same.videos[0].split == "train"
+
+
+def test_yowo_says_the_splits_where_it_has_lists(tmp_path: Path, write_sample: Callable[[str], Any]) -> None:
+    root = write_sample("yowo").path
+    options = {"size": (240, 320)}
+    for inputs, split in (([f"val={root}"], None), ([str(root)], "val")):
+        with pytest.raises(
+            ConfigError, match=r"has splits of its own, in trainlist\.txt and testlist\.txt; leave 'val'"
+        ):
+            convert_annotations(inputs, "yowo", tmp_path / "o.json", options=options | {"split": split})
+    for file in ("trainlist.txt", "testlist.txt"):
+        (root / file).unlink()
+    for inputs, split in (([f"val={root}"], "val"), ([str(root)], "train")):
+        found = convert_annotations(inputs, "yowo", tmp_path / f"{split}.json", options=options)
+        assert {video.split for video in found.videos} == {split}
 
 
 def test_classes_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -159,7 +186,7 @@ def test_an_option_that_is_not_taken_names_those_that_are(tmp_path: Path) -> Non
         convert_annotations(["x"], "yolo", tmp_path / "o.json", options={"fold": 1, "start_seconds": 2.0, "fps": None})
     assert accepted_options("stal") == ["videos", "split"]
     assert accepted_options("stal", "ava") == ["videos", "fps", "split", "start_seconds"]
-    assert accepted_options("cvat") == ["videos", "size", "fps", "split"]
+    assert accepted_options("cvat") == ["videos", "size", "fps", "split", "attribute"]
 
 
 def test_formats_are_known_and_outputs_are_not_overwritten(tmp_path: Path) -> None:
@@ -195,6 +222,31 @@ def test_the_tool_prints_what_a_split_holds_and_what_was_dropped(tmp_path: Path)
     assert re.search(r"val\D+1\D+1\D+1\D", done.stdout)
     (found,) = read_tubes_json(tmp_path / "o.json").videos
     assert (found.height, found.width, found.split) == (24, 32, "val")
+
+
+@pytest.mark.parametrize("out", ["folder", "file/out.json", "x" * 300])
+def test_what_cannot_be_written_is_named(tmp_path: Path, out: str) -> None:
+    path = save(tmp_path, Annotations(("walk",), (video("a", tube()),)))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=f"^{tmp_path / out}: (this is a folder|cannot be written)"):
+        convert_annotations([path], "stal", tmp_path / out, overwrite=True)
+
+
+def test_the_tool_ends_with_one_line_where_it_cannot_write(tmp_path: Path) -> None:
+    path = save(tmp_path, Annotations(("walk",), (video("a", tube()),)))
+    flags = (path, "--format", "stal", "--out", str(tmp_path), "--overwrite")
+    command = [sys.executable, str(ROOT / "tools" / "import_annotations.py"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: {tmp_path}: [^\n]+\n", done.stderr)
+
+
+def test_the_help_says_what_the_formats_are() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "import_annotations.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    for name, known in FORMATS.items():
+        assert re.search(rf"^  {name} +{re.escape(known.what)}$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.data

@@ -1,5 +1,6 @@
 """CVAT for video: tracks with an end, files that CVAT imports again, and everything else refused by name."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from stal.data.formats.cvat_xml import read_cvat_xml, write_cvat_xml
 from stal.data.formats.video_source import VideoSource
-from stal.errors import AnnotationError, DataNotFoundError, StalError, VideoReadError
+from stal.errors import AnnotationError, ConfigError, DataNotFoundError, StalError, VideoReadError
 from stal.structures import Annotations, Tube, Video
 
 META = """<meta><task><id>7</id><name>a</name><size>9</size><mode>interpolation</mode>
@@ -56,6 +57,46 @@ def test_the_subset_of_a_task_is_its_split(tmp_path: Path) -> None:
     assert read_cvat_xml(path).videos[0].split == "test"
 
 
+@pytest.mark.parametrize(
+    ("subset", "split", "expected"),
+    [
+        ("", None, "train"),
+        ("<subset></subset>", None, "train"),
+        ("<subset>default</subset>", None, "train"),
+        ("<subset>default</subset>", "val", "val"),
+        ("<subset>test</subset>", "test", "test"),
+    ],
+)
+def test_a_split_is_what_the_user_says_unless_there_is_a_subset(
+    tmp_path: Path, subset: str, split: str | None, expected: str
+) -> None:
+    path = save(tmp_path, document(meta=META.replace("</task>", f"{subset}</task>")))
+    assert read_cvat_xml(path, split=split).videos[0].split == expected
+
+
+def test_a_split_at_odds_with_the_subset_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, document(meta=META.replace("</task>", "<subset>test</subset></task>")))
+    with pytest.raises(AnnotationError, match=r"annotations\.xml: its subset is 'test', but the split 'val' was given"):
+        read_cvat_xml(path, split="val")
+
+
+JOB = re.sub("<name>a</name>|<source>.*?</source>", "", META).replace("task>", "job>")
+SIZE = "<original_size><width>32</width><height>24</height></original_size>"
+
+
+@pytest.mark.parametrize("job", [JOB, JOB.replace(SIZE, "").replace("</job>", f"</job>{SIZE}")])
+def test_the_export_of_a_job_is_of_the_video_that_its_file_is_called(tmp_path: Path, job: str) -> None:
+    (video,) = read_cvat_xml(save(tmp_path, document(meta=job), "v_1.xml")).videos
+    assert (video.key, video.num_frames, video.height, video.width) == ("v_1", 9, 24, 32)
+    with pytest.raises(AnnotationError, match=r"annotations\.xml: the export of a job does not say its video: rename"):
+        read_cvat_xml(save(tmp_path, document(meta=job)))
+
+
+def test_an_empty_number_is_a_missing_one(tmp_path: Path) -> None:
+    path = save(tmp_path, document(meta=META.replace("<stop_frame>8<", "<stop_frame> <")))
+    assert read_cvat_xml(path).videos[0].num_frames == 9
+
+
 def test_a_file_of_a_job_or_without_facts_is_read(tmp_path: Path) -> None:
     job = save(tmp_path, document(meta=META.replace("task>", "job>")), "job.xml")
     assert read_cvat_xml(job).videos[0].num_frames == 9
@@ -72,6 +113,9 @@ def test_a_folder_of_files_shares_its_classes(tmp_path: Path) -> None:
     annotations = read_cvat_xml(tmp_path)
     assert annotations.classes == ("walk", "jump", "run")
     assert [(video.key, video.tubes[0].label) for video in annotations.videos] == [("a", 1), ("b", 1)]
+    save(tmp_path, document(), "x/c.xml")
+    with pytest.raises(AnnotationError, match=r"x/c\.xml: is of video a, and so is .*/a\.xml; remove one"):
+        read_cvat_xml(tmp_path)
     with pytest.raises(DataNotFoundError, match=r"no \.xml file"):
         read_cvat_xml(save(tmp_path, "", "empty/note.txt").parent)
 
@@ -104,6 +148,66 @@ def test_other_shapes_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     path = save(tmp_path, document(f'{other}<track id="2" label="walk">{box}</track>'))
     assert [tube.id for tube in read_cvat_xml(path).videos[0].tubes] == [2]
     assert "not read: 1 attributes, 2 polygon of tracks, 1 tracks without a visible box" in caplog.text
+
+
+def test_frames_that_only_the_player_fills_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = '<box frame="{}" outside="{}" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+
+    def read(*boxes: tuple[int, int]) -> list[int]:
+        text = "".join(box.format(*frame) for frame in boxes)
+        path = save(tmp_path, document(f'<track id="2" label="walk">{text}</track>'))
+        caplog.clear()
+        return read_cvat_xml(path).videos[0].tubes[0].frames.tolist()
+
+    assert read((0, 0), (1, 0), (2, 1), (5, 0), (6, 1)) == [0, 1, 5]
+    assert not caplog.text
+    assert read((7, 0), (4, 0), (0, 0), (1, 1)) == [0, 4, 7]
+    assert "not read: 2 frames between two boxes of a track, where CVAT's player interpolates" in caplog.text
+
+
+ACTIONS = """<labels><label><name>person</name><attributes><attribute><name>action</name><input_type>select</input_type>
+<values>__undefined__
+walk
+run</values></attribute><attribute><name>note</name><input_type>text</input_type><values>x</values></attribute>
+</attributes></label></labels>"""
+
+
+def acted(*values: str | None, track: str = "") -> str:
+    boxes = ""
+    for frame, value in enumerate(values):
+        inside = "" if value is None else f'<attribute name="action">{value}</attribute>'
+        boxes += f'<box frame="{frame}" outside="0" xtl="1" ytl="2" xbr="3" ybr="4">{inside}</box>'
+    return f'<track id="5" label="person">{track}{boxes}</track>'
+
+
+def read_actions(folder: Path, *tracks: str, attribute: str = "action") -> Annotations:
+    meta = re.sub("<labels>.*</labels>", ACTIONS, META, flags=re.DOTALL)
+    return read_cvat_xml(save(folder, document("".join(tracks), meta)), attribute=attribute)
+
+
+def test_the_values_of_an_attribute_may_be_the_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    of_track = acted(None, None, track='<attribute name="action">jump</attribute>')
+    annotations = read_actions(tmp_path, acted("run", "run", "walk", "run"), of_track)
+    assert annotations.classes == ("walk", "run", "jump")
+    tubes = [(tube.id, annotations.classes[tube.label], tube.frames.tolist()) for tube in annotations.videos[0].tubes]
+    assert tubes == [(0, "run", [0, 1]), (1, "walk", [2]), (2, "run", [3]), (3, "jump", [0, 1])]
+    assert not caplog.text
+
+
+def test_boxes_without_a_value_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = read_actions(tmp_path, acted("walk", None, "__undefined__", "", "walk"))
+    assert [tube.frames.tolist() for tube in annotations.videos[0].tubes] == [[0], [4]]
+    assert "not read: 3 boxes without a value of action" in caplog.text
+
+
+def test_a_track_has_one_box_a_frame_whatever_its_values(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="track 5: has two boxes on frame 1"):
+        read_actions(tmp_path, acted("walk", "walk", "run").replace('frame="2"', 'frame="1"'))
+
+
+def test_an_attribute_that_is_nowhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no attribute 'acton'; there are \['action', 'note'\]"):
+        read_actions(tmp_path, acted("walk"), attribute="acton")
 
 
 def test_a_rotated_box_becomes_the_upright_box_around_it(tmp_path: Path) -> None:
@@ -152,6 +256,7 @@ def test_tracks_end_with_a_box_outside(tmp_path: Path) -> None:
         ({"key": "/a"}, "its file would not be in"),
         ({"key": "a\x01"}, "XML does not hold"),
         ({"split": "\ud800"}, "XML does not hold"),
+        ({"split": "default"}, "CVAT's word for none"),
         ({"tubes": (Tube(0, np.array([0]), np.array([[0, 0, 1, 1]], np.float32), score=0.5),)}, "has score 0.5"),
         ({"tubes": (Tube(0, np.array([0]), np.array([[0, 0, 1, 1]], np.float32), id=-1),)}, "tube -1 has score None"),
     ],
@@ -160,6 +265,33 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, changes: dict[st
     fields = {"key": "a", "path": Path("a.mp4"), "num_frames": 9, "height": 24, "width": 32}
     with pytest.raises(AnnotationError, match=message):
         write_cvat_xml(Annotations(("walk",), (Video(**(fields | changes)),)), tmp_path / "folder")
+
+
+def test_videos_that_would_share_a_file_are_refused(tmp_path: Path) -> None:
+    videos = tuple(Video(key, Path(key), 9, 24, 32) for key in ("./a", "a"))
+    with pytest.raises(AnnotationError, match=r"videos \./a and a would both be .*folder/a\.xml; rename one"):
+        write_cvat_xml(Annotations(("walk",), videos), tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_folder_with_files_of_other_videos_is_refused(tmp_path: Path) -> None:
+    write_cvat_xml(data_set(), tmp_path)
+    write_cvat_xml(data_set(), tmp_path)  # its own files are replaced
+    stale = save(tmp_path, document(), "x/old.xml")
+    with pytest.raises(ConfigError, match=rf"has 1 \.xml files of other videos, the first is {stale}"):
+        write_cvat_xml(data_set(), tmp_path)
+
+
+def test_nothing_is_written_if_a_video_is_refused(tmp_path: Path) -> None:
+    videos = tuple(Video(key, Path(key), 9, 24, 32) for key in ("a", "b\x01"))
+    with pytest.raises(AnnotationError, match="XML does not hold"):
+        write_cvat_xml(Annotations(("walk",), videos), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_without_a_split_is_in_no_subset(tmp_path: Path) -> None:
+    write_cvat_xml(Annotations(("walk",), (Video("a", Path("a"), 9, 24, 32),)), tmp_path / "a.xml")
+    assert read_cvat_xml(tmp_path / "a.xml", split="val").videos[0].split == "val"
 
 
 def test_a_single_file_is_of_one_video(tmp_path: Path) -> None:

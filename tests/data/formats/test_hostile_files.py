@@ -3,15 +3,20 @@
 import json
 import pickle
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from scipy.io import savemat
 
 from stal.data.formats.known_formats import FORMATS
+from stal.data.ground_truth import read_ground_truth
+from stal.data.masks import read_masks
 from stal.errors import AnnotationError, StalError
+from stal.structures import Video
 
 FUZZ = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -144,6 +149,90 @@ def test_pickled_values_of_a_wrong_kind_are_errors_of_stal(name, write_sample):
             read(name, sample)
         except StalError as error:
             assert sample.path.name in str(error)
+
+    run()
+
+
+def shared_lists():
+    """A list that holds the one before it twice, forty times over: 2 ** 40 paths lead through it."""
+    value = ["x"]
+    for _ in range(40):
+        value = [value, value]
+    return value
+
+
+def endless_list():
+    """A list that holds itself."""
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("name", PICKLES)
+@pytest.mark.parametrize("make", [shared_lists, endless_list])
+def test_lists_that_never_end_are_errors_at_once(name, make, write_sample):
+    sample = write_sample(name)
+    raw = pickle.loads(sample.path.read_bytes())
+    for place in places(raw):
+        sample.path.write_bytes(pickle.dumps(replaced(raw, place, make())))
+        for read_file in (FORMATS[name].read, read_ground_truth):
+            with suppress(StalError):
+                read_file(sample.path)
+
+
+@pytest.mark.parametrize("name", PICKLES)
+def test_pickles_that_are_nested_deeply_are_errors(name, write_sample):
+    sample = write_sample(name)
+    raw = pickle.loads(sample.path.read_bytes())
+    deep = b"]" * 100_000 + b"a" * 99_999  # pickle itself would not write it
+    contents = [pickle.PROTO + b"\x02" + deep + b"."]
+    for key in ("Biking/v_Biking_g09_c09", *raw):
+        text = pickle.BINUNICODE + len(key).to_bytes(4, "little") + key.encode()
+        contents.append(pickle.dumps(raw, protocol=2)[:-1] + text + deep + pickle.SETITEM + b".")
+    for content in contents:
+        sample.path.write_bytes(content)
+        for read_file in (FORMATS[name].read, read_ground_truth):
+            with suppress(StalError):
+                read_file(sample.path)
+
+
+@pytest.mark.parametrize("name", PICKLES)
+@pytest.mark.parametrize("number", [10**5000, -(10**5000)], ids=["positive", "negative"])
+def test_numbers_that_python_does_not_write_are_errors(name, number, write_sample):
+    sample = write_sample(name)
+    raw = pickle.loads(sample.path.read_bytes())
+    for place in places(raw):
+        sample.path.write_bytes(pickle.dumps(replaced(raw, place, number)))
+        with suppress(StalError):
+            read(name, sample)
+
+
+def masks_npz(folder: Path) -> Path:
+    np.savez_compressed(folder / "masks.npz", masks=np.ones((3, 4, 5), np.uint8))
+    return folder / "masks.npz"
+
+
+def masks_mat(folder: Path) -> Path:
+    savemat(folder / "masks.mat", {"part_mask": np.ones((4, 5, 3), np.uint8)}, do_compression=True)
+    return folder / "masks.mat"
+
+
+@pytest.mark.parametrize("write", [masks_npz, masks_mat])
+def test_damaged_masks_raise_nothing_but_errors_of_stal(write, tmp_path):
+    path = write(tmp_path)
+    video = Video("a", Path("a.mp4"), 3, 4, 5, masks_path=path)
+    content = path.read_bytes()
+    assert read_masks(video, [0, 2]).all()
+
+    @seed(0)
+    @settings(FUZZ, max_examples=300)
+    @given(st.randoms(use_true_random=False))
+    def run(generator):
+        path.write_bytes(damage(content, generator))
+        try:
+            read_masks(video, [0])
+        except StalError as error:
+            assert path.name in str(error)
 
     run()
 

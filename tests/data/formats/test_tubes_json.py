@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import json
 from importlib import resources
 from pathlib import Path
@@ -174,6 +175,13 @@ TUBE = (*VIDEO, "tubes", 0)
         ((*TUBE, "boxes", 2), [0, 0, 1, "1"], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
         ((*TUBE, "boxes", 2), [0, 0, 1, float("nan")], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
         ((*TUBE, "boxes", 2), [0, 0, 1, 10**400], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
+        ((*TUBE, "boxes", 2), [0, 0, 1, 1e39], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
+        ((*TUBE, "boxes", 2), [0, 0, 1, True], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
+        ((*TUBE, "boxes", 2), [0, 0, 1, [1]], r"tubes\[0\]\.boxes\[2\]: expected four finite numbers"),
+        ((*TUBE, "boxes", 2), None, r"tubes\[0\]\.boxes\[2\]: expected four finite numbers .* got None"),
+        ((*TUBE, "boxes", 2), "abcd", r"tubes\[0\]\.boxes\[2\]: expected four finite numbers .* got 'abcd'"),
+        ((*TUBE, "boxes"), "abcd", r"tubes\[0\]\.boxes: expected a list, got 'abcd'"),
+        ((*TUBE, "boxes"), [], r"tubes\[0\]\.boxes: 0 boxes for 3 frames"),
         ((*TUBE, "boxes", 2), [5, 0, 1, 1], r"videos\[0\]\.tubes\[0\]: tube 4 \(class 1\): box 2 is \[5\.0"),
         (VIDEO[:1], [document()["videos"][0]] * 2, "the document: video a is annotated twice"),
     ],
@@ -189,6 +197,22 @@ def test_a_bad_value_is_named_with_its_place(tmp_path: Path, place: tuple, value
         parent[place[-1]] = value
     with pytest.raises(AnnotationError, match=rf"annotations\.json: .*{message}"):
         read_tubes_json(save(broken, tmp_path))
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_reading_leaves_the_collection_of_garbage_as_it_was(tmp_path: Path, is_enabled: bool) -> None:
+    good, bad = save(document(), tmp_path), tmp_path / "bad.json"
+    bad.write_text("{")
+    was_enabled = gc.isenabled()
+    try:
+        (gc.enable if is_enabled else gc.disable)()
+        read_tubes_json(good)
+        assert gc.isenabled() == is_enabled
+        with pytest.raises(AnnotationError):
+            read_tubes_json(bad)
+        assert gc.isenabled() == is_enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 SCHEMA = json.loads(resources.files("stal.data.formats").joinpath("tubes.schema.json").read_text())

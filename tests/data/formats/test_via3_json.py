@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -136,8 +137,8 @@ def test_what_is_no_box_of_a_class_is_counted(tmp_path: Path, caplog: pytest.Log
         (("metadata", "1_0", "z"), [10**400], r"\.z\[0\]: expected a finite number"),
         (("metadata", "1_0", "z"), [float("nan")], r"\.z\[0\]: expected a finite number"),
         (("metadata", "1_0", "xy"), [2, 1, 1, 5], r"\.xy: got \[2, 1, 1, 5\]; expected \[2, x, y"),
-        (("metadata", "1_0", "xy"), [2, 1, 1, 0, 5], r"\.xy: .*with an area"),
-        (("metadata", "1_0", "xy"), [2, 1e20, 1, 1, 5], "video a.mp4: .*x1 < x2"),
+        (("metadata", "1_0", "xy"), [2, 1, 1, -1, 5], r"\.xy: .*expected \[2, x, y"),
+        (("metadata", "1_0", "xy"), [2, 1e20, 1, 1, 5], "video a.mp4: a box is .*pixels of a video"),
         (("metadata", "1_0", "flg"), "0", r"\.flg: expected an integer"),
         (("metadata", "1_0", "vid"), 1, r"\.vid: expected a text"),
     ],
@@ -162,6 +163,60 @@ def test_seconds_need_a_rate_and_pixels_a_size(tmp_path: Path) -> None:
         read_via3_json(path)
     with pytest.raises(DataNotFoundError, match=r"nothing\.json"):
         read_via3_json(tmp_path / "nothing.json")
+
+
+def test_the_times_of_a_video_tell_its_frames(tmp_path: Path) -> None:
+    times = [0, 1, 5, 7, 20]  # in 25ths of a second
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 200, 100, "yuv420p"
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((100, 200, 3), time, np.uint8))
+            frame.pts = time
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    value = project(*(box(round(time / 25 + 0.03, 3), 40.0 * i, {"1": "0"}) for i, time in enumerate(times)))
+    value["file"] = {"1": {"fname": "a.mkv"}}
+    for source in (VideoSource(root=tmp_path), VideoSource(root=tmp_path, fps=25.0)):
+        (video,) = read_via3_json(save(tmp_path, value), source=source).videos
+        assert video.num_frames == 5
+        assert [(tube.frames[0], tube.boxes[0, 0]) for tube in video.tubes] == [(i, 40 * i) for i in range(5)]
+
+
+@pytest.mark.data
+def test_every_box_on_a_real_video_of_varying_rate_is_on_its_frame(tmp_path: Path, shared: Path) -> None:
+    path = shared / "media/torture/vfr.mp4"
+    with av.open(str(path)) as container:
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    ends = [*times[1:], times[-1] + 0.02]
+    seconds = [round(time + 0.4 * (end - time), 3) for time, end in zip(times, ends, strict=True)]
+    value = project(*(box(time, float(i), {"1": "0", "3": str(i)}) for i, time in enumerate(seconds)))
+    value["file"] = {"1": {"fname": path.name}}
+    value["attribute"]["3"] = attribute("who", 1)
+    source = VideoSource(root=path.parent)
+    (video,) = read_via3_json(save(tmp_path, value), attribute="action", identity="who", source=source).videos
+    assert [(tube.frames[0], tube.boxes[0, 0]) for tube in sorted(video.tubes, key=lambda tube: tube.frames[0])] == [
+        (i, i) for i in range(90)
+    ]
+
+
+def test_boxes_that_say_nothing_are_dropped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    boxes = [box(0, 10, {"1": "0"}), box(0, 10, {"1": "0"}), box(0, 10, {"1": "0"}, xy=[2, 10, 10, 0, 5])]
+    (video, _) = read_via3_json(save(tmp_path, project(*boxes)), source=SOURCE).videos
+    assert [tube.frames.tolist() for tube in video.tubes] == [[0]]
+    assert "dropped boxes: 1 that are there before, 1 without area" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"_via_settings": {}, "_via_img_metadata": {}, "_via_attributes": {}},
+        {"a.jpg123": {"filename": "a.jpg", "size": 123, "regions": [], "file_attributes": {}}},
+    ],
+)
+def test_files_of_via_2_are_named(tmp_path: Path, value: dict[str, Any]) -> None:
+    with pytest.raises(AnnotationError, match=r"via\.json: .*this is of VIA 2"):
+        read_via3_json(save(tmp_path, value), source=SOURCE)
 
 
 def test_two_boxes_of_an_actor_on_a_frame_are_refused(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_classes_can_be_named(root: Path) -> None:
         ("2.5 1 2 30 40", "has no class from 1 to 24"),
         ("nan 1 2 30 40", "has no class from 1 to 24"),
         ("3 30 2 1 40", "has no box x1 y1 x2 y2 in pixels with x1 < x2 and y1 < y2; 1 of 6"),
-        ("3 1 2 1 40", "has no box x1 y1 x2 y2 in pixels"),
+        ("3 1 2 3_0 40", "is not `class x1 y1 x2 y2`"),
         ("3 1 2 inf 40", "has no box x1 y1 x2 y2 in pixels"),
     ],
 )
@@ -151,6 +151,12 @@ def test_a_broken_label_is_named_with_its_line(root: Path, line: str, message: s
     write_label(root, BIKING, 2, "3 1 2 30 40", line)
     with pytest.raises(AnnotationError, match=rf"{BIKING}/00002\.txt: '{line}' {message}"):
         read(root)
+
+
+def test_boxes_that_say_nothing_are_dropped_and_counted(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_label(root, DIVING, 2, "6 1 2 30 40", "6 1 2 30 40", "6 5 5 5 9", "6 2 2 30 40")
+    assert len(read(root)[DIVING].tubes) == 2
+    assert "dropped boxes: 1 that are there before, 1 without area" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["00000.txt", "frame.txt", "00001.jpg", "1.txt", "0000099999.txt"])
@@ -168,7 +174,7 @@ def test_a_label_that_is_no_text_or_beyond_the_frames_is_refused(root: Path) -> 
     image = root / "rgb-images" / DIVING / "00001.jpg"
     image.parent.mkdir(parents=True)
     cv2.imwrite(str(image), np.zeros((240, 320, 3), np.uint8))
-    with pytest.raises(AnnotationError, match=rf"labels/{DIVING}: .* has a box on frame 1, but .* 1 frames"):
+    with pytest.raises(VideoReadError, match=rf"video {DIVING}: .* 1 frames decode, but 5 are annotated"):
         read(root)
 
 

@@ -103,6 +103,17 @@ def test_bad_videos_are_listed_at_the_end(call, data_set, tmp_path):
     assert "b@+.mp4: " in err
 
 
+@pytest.mark.parametrize("flags", [[], ["--skip-bad"]])
+def test_without_a_good_video_it_fails_whatever_is_asked_for(call, data_set, tmp_path, flags):
+    for video in data_set.videos:
+        video.path.unlink()
+    code, out, err = call(str(tmp_path / "tubes.json"), "--to", "mp4", str(tmp_path / "out"), *flags)
+    assert code == 1
+    assert "annotations.json is not written: not one video can be copied" in out
+    assert "--skip-bad" not in out
+    assert "3 bad videos:" in err
+
+
 def test_tables_are_built_and_rules_reported(call, data_set, tmp_path):
     code, out, err = call(str(tmp_path / "tubes.json"), "--to", "tables")
     assert (code, out, err) == (0, "3 videos have their frames found: 3 by order\n", "")

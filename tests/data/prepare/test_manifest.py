@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from stal.data.prepare.manifest import FILE_NAME, open_manifest, size_of, state_of
-from stal.errors import ConfigError
+from stal.data.prepare.manifest import FILE_NAME, open_manifest, size_of, state_of, writing_to
+from stal.errors import ConfigError, VideoReadError
 
 RECORD = {"key": "a b", "copy": {"num_bytes": 3}}
 
@@ -94,9 +94,15 @@ def test_a_second_run_is_kept_out(tmp_path):
         pass
 
 
-def test_a_disk_that_cannot_be_written_to_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot be written to .*No space"), open_manifest(tmp_path, "mp4"):
-        raise OSError(28, "No space left on device")
+def test_a_disk_that_cannot_be_written_to_is_an_error_and_other_errors_stay_what_they_are(tmp_path):
+    full = OSError(28, "No space left on device")
+    with pytest.raises(ConfigError, match=r"cannot be written to .*No space.*another disk"), writing_to(tmp_path):
+        raise full
+    for error in (VideoReadError("a.avi: broken"), KeyError("a")):
+        with pytest.raises(type(error)), writing_to(tmp_path):
+            raise error
+    with pytest.raises(OSError, match="No space"), open_manifest(tmp_path, "mp4"):
+        raise full
 
 
 def test_the_first_line_says_what_the_file_is(tmp_path):

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +161,68 @@ def test_a_run_that_is_killed_is_gone_on_with(data_set, tmp_path, monkeypatch, k
     assert counts(result) == (2, 1, 0)
     assert files(out) == files(whole)
     assert not (out / "partial").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_run_is_gone_on_with_while_orphans_of_the_last_one_still_write(data_set, tmp_path, monkeypatch, kind):
+    """They put files where nothing was, and so folders cannot be removed."""
+    prepare(data_set, tmp_path / "whole", kind)
+    out = tmp_path / "out"
+    prepare(dataclasses.replace(data_set, videos=data_set.videos[:1]), out, kind)
+    orphan = out / "partial/123-abc"
+    orphan.mkdir(parents=True)
+    rmdir, write = os.rmdir, type(kind).write
+
+    def write_before(path, **options):
+        if Path(path).name in ("123-abc", "partial") and orphan.is_dir():
+            (orphan / "00007.png").write_bytes(b"half")
+        rmdir(path, **options)
+
+    def write_too(self, video, path):
+        orphan.mkdir(parents=True, exist_ok=True)
+        (orphan / f"{len(os.listdir(orphan))}.png").write_bytes(b"half")
+        write(self, video, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", write_before)
+        patch.setattr(type(kind), "write", write_too)
+        assert counts(prepare(data_set, out, kind)) == (2, 1, 0)
+    assert counts(prepare(data_set, out, kind)) == (0, 3, 0)
+    assert not (out / "partial").exists()
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_two_runs_of_one_process_have_partial_folders_of_their_own(data_set, tmp_path, monkeypatch):
+    seen = []
+    write = SeekableVideos.write
+    monkeypatch.setattr(SeekableVideos, "write", lambda s, v, path: seen.append(path.parent) or write(s, v, path))
+    for name in ("a", "b"):
+        prepare(data_set, tmp_path / name, SeekableVideos())
+    assert len({path.name for path in seen}) == 2
+    assert {path.parent.name for path in seen} == {"partial"}
+
+
+@pytest.mark.parametrize("name", ["out", "partial", "annotations.json"])
+def test_a_folder_that_cannot_be_written_is_said_so(data_set, tmp_path, monkeypatch, name):
+    mkdir, replace = Path.mkdir, os.replace
+
+    def fail(path):
+        if name in (path.name, path.parent.name):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", lambda path, *args, **options: fail(path) or mkdir(path, *args, **options))
+    monkeypatch.setattr(os, "replace", lambda a, b: fail(Path(b)) or replace(a, b))
+    with pytest.raises(ConfigError, match=r"out: cannot be written to \(.*name a folder on another disk"):
+        prepare(data_set, tmp_path / "out", SeekableVideos())
+
+
+def test_an_error_of_the_system_that_is_none_of_writing_stays_what_it_is(data_set, tmp_path, monkeypatch):
+    def fail(*_, **options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")  # as where no process can be started
+
+    monkeypatch.setattr(module, "run_with_progress", fail)
+    with pytest.raises(BlockingIOError, match="Resource temporarily unavailable"):
+        prepare(data_set, tmp_path / "out", SeekableVideos())
 
 
 def test_an_interrupted_run_leaves_nothing_partial(data_set, tmp_path, monkeypatch):

@@ -13,7 +13,10 @@ KINDS = {
     "closed.mkv": ("libx264", H264 | {"bf": "0"}),
     "closed.avi": ("mpeg4", {"g": "12", "qscale": "2"}),
     "b_frames.avi": ("mpeg4", {"g": "12", "bf": "2", "qscale": "2"}),
+    "trimmed.mp4": ("libx264", H264 | {"bf": "0"}),
+    "trimmed_b_frames.mp4": ("libx264", H264 | {"bf": "3"}),
 }
+NUM_TRIMMED = 5  # frames before the first that is shown, which the file's edit list leaves out
 
 
 def _picture(index):
@@ -26,19 +29,34 @@ def _picture(index):
 
 
 def _write_video(
-    path, codec="mpeg4", options=None, *, num_frames=NUM_FRAMES, rotation=0, times=None, title="", index_first=False
+    path,
+    codec="mpeg4",
+    options=None,
+    *,
+    num_frames=NUM_FRAMES,
+    rotation=0,
+    times=None,
+    title="",
+    index_first=False,
+    num_trimmed=0,
+    num_streams=1,
+    pixel_format="yuv420p",
 ):
+    """Write a video; frames of further streams show other numbers."""
     with av.open(str(path), "w", options={"movflags": "+faststart"} if index_first else {}) as container:
         container.metadata["title"] = title
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.options = WIDTH, HEIGHT, "yuv420p", options or {}
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for index in range(num_frames):
-            frame = av.VideoFrame.from_ndarray(_picture(index))
-            frame.pts = index if times is None else times[index]
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        streams = [container.add_stream(codec, rate=25) for _ in range(num_streams)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt, stream.options = WIDTH, HEIGHT, pixel_format, options or {}
+            if rotation:
+                stream.set_display_rotation(rotation)
+        for index in range(-num_trimmed, num_frames):
+            for number, stream in enumerate(streams):
+                frame = av.VideoFrame.from_ndarray(_picture(index + number))
+                frame.pts = index if times is None else times[index]
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
     return path
 
 
@@ -83,7 +101,7 @@ def videos(tmp_path_factory):
     """One video of 40 frames of every kind, and a folder of frames."""
     root = tmp_path_factory.mktemp("videos")
     for name, (codec, options) in KINDS.items():
-        _write_video(root / name, codec, options)
+        _write_video(root / name, codec, options, num_trimmed=NUM_TRIMMED if name.startswith("trimmed") else 0)
     (root / "folder").mkdir()
     for index in range(NUM_FRAMES):
         cv2.imwrite(str(root / f"folder/{index + 1:05d}.png"), _picture(index)[..., ::-1])

@@ -68,3 +68,33 @@ def test_the_first_packet_follows_the_header(start, has_gap):
 def test_packets_that_are_stored_in_another_order_are_no_gap():
     find_gap = GapFinder(io.BytesIO(START + chunk(b"00dc", 6) + chunk(b"01wb", 6) + chunk(b"00dc", 6)))
     assert [find_gap(len(START) + start, 6) for start in (8, 36, 22)] == [False, False, False]
+
+
+class CountingFile(io.BytesIO):
+    num_reads = 0
+
+    def read(self, size=-1):
+        self.num_reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize("num_frames", [3, 12_000])
+def test_sound_behind_the_picture_is_no_gap_and_every_chunk_is_seen_once(num_frames):
+    """FFmpeg goes to and fro between the two by the file's index."""
+    file = CountingFile(START + chunk(b"00dc", 6) * num_frames + chunk(b"01wb", 2) * num_frames)
+    find_gap = GapFinder(file)
+    for number in range(num_frames):
+        assert not find_gap(len(START) + 14 * number + 8, 6)
+        assert not find_gap(len(START) + 14 * num_frames + 10 * number + 8, 2)
+    assert file.num_reads < 3 * num_frames + 10
+
+
+def test_a_gap_far_ahead_is_found_when_its_other_side_is_reached():
+    file = io.BytesIO(START + chunk(b"00dc", 6) + bytes(14) + chunk(b"00dc", 6) + chunk(b"01wb", 2))
+    find_gap = GapFinder(file)
+    starts = [8, 28 + 14 + 8, 28 + 8]
+    assert [find_gap(len(START) + start, size) for start, size in zip(starts, (6, 2, 6), strict=True)] == [
+        False,
+        True,
+        False,
+    ]

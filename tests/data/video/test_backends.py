@@ -1,13 +1,22 @@
+import dataclasses
 import sys
 
 import numpy as np
 import pytest
 
+from stal.data.video import decord_backend, torchcodec_backend
+from stal.data.video.frame_table import frame_table
 from stal.data.video.reader import read_frames
 from stal.errors import ConfigError, VideoReadError
 
-READS = {"decord": ("closed.avi", "closed.mp4"), "torchcodec": ("closed.avi", "closed.mp4", "closed.mkv")}
-REFUSES = {"decord": ("b_frames.avi", "b_frames.mp4", "closed.mkv"), "torchcodec": ("b_frames.avi", "b_frames.mp4")}
+READS = {
+    "decord": ("closed.avi", "closed.mp4"),
+    "torchcodec": ("closed.avi", "closed.mp4", "closed.mkv", "trimmed.mp4"),
+}
+REFUSES = {
+    "decord": ("b_frames.avi", "b_frames.mp4", "closed.mkv", "trimmed.mp4"),
+    "torchcodec": ("b_frames.avi", "b_frames.mp4", "trimmed_b_frames.mp4"),
+}
 
 
 @pytest.fixture(params=READS)
@@ -32,6 +41,13 @@ def test_a_backend_refuses_other_files(videos, backend):
     for name in REFUSES[backend]:
         with pytest.raises(VideoReadError, match=rf"{name}: {backend} may return wrong frames.*backend='pyav'"):
             read_frames(videos / name, [0], backend=backend)
+
+
+def test_a_backend_that_takes_another_stream_is_noticed_by_its_size(videos, backend):
+    module = {"decord": decord_backend, "torchcodec": torchcodec_backend}[backend]
+    table = dataclasses.replace(frame_table(videos / "closed.mp4"), height=24, width=32)
+    with pytest.raises(VideoReadError, match=rf"closed.mp4: {backend} gives frames of 64 x 48 pixels, not 32 x 24"):
+        module.decode(videos / "closed.mp4", table, np.array([3]))
 
 
 def test_a_folder_of_frames_needs_no_backend(videos, numbers, backend):

@@ -1,4 +1,6 @@
 import shutil
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -35,8 +37,34 @@ def break_image(folder):
     (folder / "00003.png").write_bytes(b"PNG")
 
 
+def empty_image(folder):
+    (folder / "00003.png").write_bytes(b"")
+
+
+def claim_a_huge_image(folder):
+    content = bytearray((folder / "00003.png").read_bytes())
+    content[16:24] = struct.pack(">2I", 2**20, 2**20)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (folder / "00003.png").write_bytes(content)
+
+
 def resize_image(folder):
     cv2.imwrite(str(folder / "00003.png"), np.zeros((9, 9, 3), np.uint8))
+
+
+def break_link(folder):
+    (folder / "00003.png").unlink()
+    (folder / "00003.png").symlink_to("/nowhere/3.png")
+
+
+def break_first_link(folder):
+    (folder / "00001.png").unlink()
+    (folder / "00001.png").symlink_to("/nowhere/1.png")
+
+
+def nest_folder(folder):
+    (folder / "00003.png").unlink()
+    (folder / "00003.png").mkdir()
 
 
 @pytest.mark.parametrize("indices", [[0, 2], [2]], ids=["with the first", "alone"])
@@ -49,6 +77,11 @@ def resize_image(folder):
         (add_unnumbered, "cover.png: a frame is named by its number"),
         (add_foreign, "frames of several videos"),
         (break_image, r"00003.png: not an image that can be decoded \(3 bytes\)"),
+        (break_link, r"00003.png: leads to /nowhere/3.png, and cannot be opened \(No such file or directory\)"),
+        (break_first_link, r"00001.png: leads to /nowhere/1.png, and cannot be opened"),
+        (nest_folder, r"00003.png: cannot be opened \(Is a directory\)"),
+        (empty_image, r"00003.png: not an image that can be decoded \(0 bytes\)"),
+        (claim_a_huge_image, "00003.png: not an image that can be decoded"),
         (resize_image, "00003.png: 9 x 9 pixels, but 00001.png has 64 x 48"),
     ],
 )
@@ -57,6 +90,18 @@ def test_a_damaged_folder_of_frames_is_an_error_that_names_the_frame(tmp_path, v
     damage(folder)
     with pytest.raises(VideoReadError, match=message):
         read_frames(folder, indices)
+
+
+@pytest.mark.parametrize("method", ["iterdir", "stat"])
+def test_a_folder_that_may_not_be_opened_is_an_error(videos, tmp_path, monkeypatch, method):
+    folder = shutil.copytree(videos / "folder", tmp_path / "folder")
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(folder), method, refuse)
+    with pytest.raises(VideoReadError, match=r"folder: cannot be opened \(Permission denied\)"):
+        list_frames(folder)
 
 
 @pytest.mark.parametrize("first", [0, 1])

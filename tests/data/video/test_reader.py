@@ -1,7 +1,11 @@
 import contextlib
 import inspect
+import os
 import re
+import shutil
+import struct
 import uuid
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,7 +17,9 @@ from stal.data.video.reader import count_frames, damage_of, frame_rule, read_fra
 from stal.errors import ConfigError, DataNotFoundError, VideoReadError
 
 NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64  # of the fixture `videos`
-KINDS = ("closed.mp4", "b_frames.mp4", "closed.mkv", "closed.avi", "b_frames.avi")
+KINDS = (
+    "closed.mp4", "b_frames.mp4", "closed.mkv", "closed.avi", "b_frames.avi", "trimmed.mp4", "trimmed_b_frames.mp4",
+)  # fmt: skip
 
 ACCESSES = {
     "one": [17],
@@ -62,6 +68,44 @@ def test_frames_are_turned_as_the_file_says(tmp_path, write_video, decode_all, r
     np.testing.assert_array_equal(frame, decode_all(path)[1])
 
 
+@pytest.fixture
+def show_by(videos, tmp_path):
+    """Change the matrix by which an mp4 file is shown, which is (1, 0, 0, 1)."""
+
+    def show(matrix):
+        content = bytearray((videos / "closed.mp4").read_bytes())
+        start = content.find(b"tkhd") + 4 + 40
+        a, b, c, d = (65536 * number for number in matrix)
+        content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+        path = tmp_path / "shown.mp4"
+        path.write_bytes(content)
+        return path
+
+    return show
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 0, 0, 0)])
+def test_a_picture_that_is_to_be_mirrored_is_an_error(show_by, matrix):
+    with pytest.raises(VideoReadError, match=r"shown.mp4: its frames are to be shown mirrored, .*ffmpeg -i"):
+        read_frames(show_by(matrix), [0])
+
+
+def test_a_picture_that_is_to_be_turned_by_other_angles_is_an_error(show_by):
+    with pytest.raises(VideoReadError, match=r"shown.mp4: is to be shown turned by -?45 degrees"):
+        read_frames(show_by((1, 1, -1, 1)), [0])
+
+
+def test_a_picture_with_wide_pixels_is_read_as_it_is_stored(show_by, numbers):
+    assert numbers(read_frames(show_by((2, 0, 0, 1)), [30, 2])) == [30, 2]
+
+
+def test_a_name_that_is_not_utf8_does_not_matter(tmp_path, videos, numbers):
+    for name in (*KINDS, "folder"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9\xff" + name.encode()))
+        (shutil.copytree if name == "folder" else shutil.copy)(videos / name, path)
+        assert numbers(read_frames(path, [3, 30])) == [3, 30]
+
+
 def test_a_missing_frame_is_held_where_the_times_have_a_gap(tmp_path, write_video, numbers):
     times = [0, 1, 2, 5, 6, 7, 8, 9, 10]
     path = write_video(tmp_path / "a.mp4", "libx264", {"bf": "0", "crf": "12"}, num_frames=9, times=times)
@@ -77,6 +121,20 @@ def test_up_to_two_frames_missing_at_the_end_are_held(videos, numbers):
         assert frame_rule(videos / name, 42) == "clamp"
         assert readable_frames(videos / name, 42) == 40
         assert numbers(read_frames(videos / name, [41, 39, 38], num_frames=42)) == [39, 39, 38]
+
+
+def test_a_file_that_is_replaced_by_one_of_its_size_and_time_says_what_to_do(tmp_path, write_video, videos):
+    path = tmp_path / "a.avi"
+    shutil.copy(videos / "closed.avi", path)
+    assert count_frames(path) == NUM_FRAMES
+    stat, content = path.stat(), write_video(path, num_frames=20).read_bytes()
+    path.write_bytes(content.ljust(stat.st_size, b"\0"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
+    with pytest.raises(VideoReadError, match=r"a.avi: its frames are not those of its frame table.*`touch` it"):
+        read_frames(path, [39])
+    path.touch()
+    assert count_frames(path) == 20
 
 
 def test_a_title_in_another_encoding_does_not_matter(write_video, tmp_path):

@@ -1,5 +1,6 @@
 import logging
 import os
+import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -65,6 +66,36 @@ def test_a_broken_file_counts_as_none_and_is_replaced(folder, damage):
     assert load(ORIGIN) is None
     store(ORIGIN, CONTENT)
     assert load(ORIGIN) == CONTENT
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_other_users_may_read_what_the_umask_lets_them(folder, umask, mode):
+    previous = os.umask(umask)
+    try:
+        store(ORIGIN, CONTENT)
+    finally:
+        os.umask(previous)
+    (file,) = folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+def test_what_a_killed_writer_leaves_does_not_matter(folder, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_, **options):
+        raise Killed
+
+    store(ORIGIN, CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", kill)
+        patch.setattr(Path, "unlink", kill)
+        with pytest.raises(Killed):
+            store(ORIGIN, b"other")
+    assert len(list(folder.iterdir())) == 2
+    assert load(ORIGIN) == CONTENT
+    store(ORIGIN, b"other")
+    assert load(ORIGIN) == b"other"
 
 
 @pytest.mark.parametrize("value", ["off", ""])

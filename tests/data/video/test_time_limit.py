@@ -2,14 +2,18 @@ import os
 import signal
 import threading
 import time
+import zipfile
+from collections import Counter
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from stal.data.video import pyav_backend
+from stal.data import masks
+from stal.data.video import pyav_backend, table_cache
 from stal.data.video.reader import read_frames
 from stal.data.video.time_limit import time_limit
-from stal.errors import ConfigError, VideoReadError
+from stal.errors import ConfigError, StalError, VideoReadError
+from stal.structures import Video
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +33,8 @@ def wait(seconds):
 
 def test_what_takes_longer_is_interrupted():
     start = time.monotonic()
-    with pytest.raises(VideoReadError, match=r"a.avi: reading takes longer than 0.05 s"), time_limit(0.05, "a.avi"):
+    message = "a.avi: reading takes longer than 0.05 s.*--to tables.*read_timeout_seconds.*replace"
+    with pytest.raises(VideoReadError, match=message), time_limit(0.05, "a.avi"):
         time.sleep(5)
     assert time.monotonic() - start < 2
 
@@ -43,16 +48,16 @@ def test_what_is_quick_enough_goes_on():
 
 
 def test_a_slow_read_is_interrupted_and_leaves_the_reader_usable(videos, monkeypatch, numbers):
-    to_rgb = pyav_backend._to_rgb
+    time_of = pyav_backend.time_of
 
-    def slowly(frame, reformatter):
+    def slowly(frame):
         wait(0.05)
-        return to_rgb(frame, reformatter)
+        return time_of(frame)
 
     read_frames(videos / "closed.avi", range(40))
     num_open = len(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patch:
-        patch.setattr(pyav_backend, "_to_rgb", slowly)
+        patch.setattr(pyav_backend, "time_of", slowly)
         with pytest.raises(VideoReadError, match=r"a.avi: reading takes longer than 0.2 s"), time_limit(0.2, "a.avi"):
             read_frames(videos / "closed.avi", range(40))
     assert len(os.listdir("/proc/self/fd")) == num_open
@@ -115,10 +120,68 @@ def test_an_error_that_is_swallowed_comes_again(monkeypatch):
     with pytest.raises(VideoReadError), time_limit(0.05, "a.avi"):
         try:
             wait(5)
-        except VideoReadError as error:
+        except BaseException as error:
             swallowed.append(error)
         wait(5)
     assert len(swallowed) == 1
+
+
+@pytest.mark.parametrize("kind", [OSError, StalError, Exception])
+def test_the_block_cannot_take_the_alarm_for_a_failure_of_its_own(kind):
+    swallowed = []
+    with pytest.raises(VideoReadError, match="longer"), time_limit(0.05, "a.avi"):
+        try:
+            time.sleep(5)
+        except kind as error:
+            swallowed.append(error)
+    assert swallowed == []
+
+
+def test_an_alarm_while_a_frame_table_is_stored_reaches_the_reader_and_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("STAL_CACHE", str(tmp_path))
+    monkeypatch.setattr(table_cache.os, "replace", lambda *_: time.sleep(5))
+    with pytest.raises(VideoReadError, match=r"a\.avi: reading takes longer than 0\.05 s"), time_limit(0.05, "a.avi"):
+        table_cache.store(table_cache.Origin(tmp_path / "a.avi", 1, 1), b"table")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["video", "masks"])
+def test_an_alarm_while_a_file_is_opened_is_said_to_be_one(tmp_path, monkeypatch, what):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"text")
+    monkeypatch.setattr(type(path), "open", lambda *_, **__: time.sleep(5))
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_, **__: time.sleep(5))
+    video = Video("a", path, 3, 4, 5, masks_path=path)
+    with pytest.raises(VideoReadError, match=r"longer than 0\.05 s"), time_limit(0.05, str(path)):
+        read_frames(path, [0]) if what == "video" else masks.read_masks(video, [0])
+
+
+# An error in the callback of a weak reference, of which type checking has many, is lost, which Python says.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_alarm_just_as_a_block_starts_or_ends_interrupts_it_or_is_forgotten():
+    handler = signal.getsignal(signal.SIGALRM)
+    outcomes = Counter()
+    for index in range(3000):
+        try:
+            with time_limit(6e-5 + index % 90 * 1e-6, "outer"):
+                try:
+                    with time_limit(2e-5 + index % 70 * 1e-6, "inner"):
+                        spin(2.5e-5)
+                except VideoReadError as error:
+                    outcomes[str(error)[:5]] += 1
+                spin(2.5e-5)
+            outcomes["done"] += 1
+        except VideoReadError as error:
+            assert str(error).startswith("outer")
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        assert signal.getsignal(signal.SIGALRM) is handler
+    assert outcomes.keys() == {"inner", "done"}
+
+
+def spin(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 def test_none_is_no_limit_and_other_threads_have_none():

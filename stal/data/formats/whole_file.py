@@ -1,0 +1,36 @@
+"""Files that are written as a whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from stal.errors import ConfigError, StalError
+
+
+@contextmanager
+def open_whole(path: str | Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which stands at `path` when all is written; if that fails, `path` stays as it was.
+
+    Args:
+        path: the file; its folder is made if there is none.
+
+    Raises:
+        ConfigError: there is a folder or a device of this name, or it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: this is a folder or a device; name a file to write")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except StalError:  # of these, too, some are an OSError
+        raise
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); name another file, or make room") from error
