@@ -284,7 +284,11 @@ def find_usable_videos(root: Path, num_videos: int) -> list[Path]:
 def main() -> None:
     """Parse the arguments, and run the parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=Path, help="folder of videos, of which those that decord reads are taken (default: generated ones)")
+    parser.add_argument(
+        "--videos",
+        type=Path,
+        help="folder of videos, of which those that decord reads are taken (default: generated ones)",
+    )
     parser.add_argument("--parts", nargs="+", choices=("readers", "samples", "memory"), default=[])
     parser.add_argument("--num-videos", type=int, default=20, help="different videos (default 20)")
     parser.add_argument("--num-clips", type=int, default=60, help="clips of a round (default 60)")

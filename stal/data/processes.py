@@ -160,10 +160,10 @@ def _serve(function: Callable[[Job], Result], connection: Connection) -> None:
     while True:
         try:
             job = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         result = function(job)
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             connection.send(result)
 
 

@@ -1,14 +1,17 @@
 """Work in several processes. `eval` is a function that every process has, and its jobs are expressions."""
 
 import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stal.data import processes
 from stal.data.processes import ProcessDeath, run_in_processes, run_with_progress
 from stal.errors import ConfigError
 
@@ -73,6 +76,16 @@ def is_running(process):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_process_whose_result_is_not_taken_any_more_ends_without_a_traceback():
+    ours, theirs = multiprocessing.Pipe()
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(processes._serve, eval, theirs)
+        ours.send("1")
+        assert ours.poll(30)
+        ours.close()  # with the result in it, which the other end is told as a reset
+        assert served.result(30) is None
 
 
 def test_a_bar_is_shown_on_terminals_alone(capsys):

@@ -121,9 +121,7 @@ class _Run:
         bad = {}
         space = _Space(self.out, todo)
         with self._partial_folder() as partial:
-            jobs = [
-                CopyJob(video, self.kind, partial / str(number)) for number, video in enumerate(_spread(todo))
-            ]
+            jobs = [CopyJob(video, self.kind, partial / str(number)) for number, video in enumerate(_spread(todo))]
             outcomes = run_with_progress(make_copy, jobs, num_processes, "Copies", show_progress)
             with contextlib.closing(outcomes) as outcomes:
                 for job, outcome in outcomes:

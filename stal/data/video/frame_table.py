@@ -15,7 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.frame import PictureType, VideoFrame
 from jaxtyping import Int64
@@ -263,11 +263,11 @@ def _build_table(path: Path) -> FrameTable:
 
 def _rotation_of(frame: VideoFrame, path: Path) -> int:
     """Return the degrees by which a frame must be turned counterclockwise to be shown, a multiple of 90."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
-    if data is None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):  # there is none
         return 0
     # It maps a point (x, y) to (a x + c y, b x + d y). The shape of pixels, which it may hold too, is left as it is.
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     if a * d - b * c <= 0:
         raise VideoReadError(
             f"{path}: its frames are to be shown mirrored, by the matrix [{a} {b}; {c} {d}] / 65536, which is not done "

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64
-H264 = {"crf": "12", "g": "12", "keyint_min": "12"}
+REPEATABLE = {"threads": "1", "mbtree": "0"}  # the same bytes every time
+H264 = {"crf": "12", "g": "12", "keyint_min": "12", "sc_threshold": "0"} | REPEATABLE
 KINDS = {
     "closed.mp4": ("libx264", H264 | {"bf": "0"}),
     "b_frames.mp4": ("libx264", H264 | {"bf": "3"}),

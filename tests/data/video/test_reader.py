@@ -238,7 +238,8 @@ def damaged_videos(videos, write_video, avi_chunks, tmp_path_factory):
     """Videos of 40 frames that are broken: name -> the file."""
     root = tmp_path_factory.mktemp("damaged")
     avi = (videos / "closed.avi").read_bytes()
-    h264 = {"crf": "12", "g": "12", "keyint_min": "12", "bf": "0"}  # as closed.mp4
+    # As closed.mp4, byte by byte
+    h264 = {"crf": "12", "g": "12", "keyint_min": "12", "sc_threshold": "0", "threads": "1", "mbtree": "0", "bf": "0"}
     mp4 = write_video(root / "cut.mp4", "libx264", h264, index_first=True).read_bytes()
     chunks = avi_chunks(avi)
     key_frame = chunks[12]
