@@ -17,7 +17,7 @@ NO_TIME = np.iinfo(np.int64).min
 """Stands for the presentation time of a frame that has none."""
 
 # A title that is not UTF-8 was an error before PyAV 19, unless this was set; since then it cannot be set.
-_OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     try:
         # Playlists are a video format to FFmpeg: a file must not make it fetch others from the network.
-        with av.open(str(path), options={"protocol_whitelist": "file"}, **_OPEN_ARGUMENTS) as container:
+        with av.open(str(path), options={"protocol_whitelist": "file"}, **OPEN_ARGUMENTS) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream) or stream.codec_context is None:
                 raise VideoReadError(f"{path}: there is no video stream to read in this {container.format.name} file")

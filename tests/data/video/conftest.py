@@ -5,6 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from stal.data.video.av_file import OPEN_ARGUMENTS
+
 NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64
 REPEATABLE = {"threads": "1", "mbtree": "0"}  # the same bytes every time
 H264 = {"crf": "12", "g": "12", "keyint_min": "12", "sc_threshold": "0"} | REPEATABLE
@@ -89,7 +91,7 @@ def decode_all():
     """Decode every frame, in order, without seeking: the reference."""
 
     def decode(path):
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path), **OPEN_ARGUMENTS) as container:
             container.streams.video[0].codec_context.thread_type = "NONE"
             frames = [np.rot90(f.to_ndarray(format="rgb24"), f.rotation // 90) for f in container.decode(video=0)]
         return np.stack(frames)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stal.data.ucf24 import read_ucf24
+from stal.data.video.av_file import OPEN_ARGUMENTS
 from stal.data.video.frame_table import frame_table
 from stal.data.video.reader import count_frames, damage_of, frame_rule, read_frames, readable_frames
 from stal.errors import VideoReadError
@@ -121,7 +122,7 @@ _MAX_BYTES = 2**27  # of frames that a test compares
 
 def decode(path, wanted):
     """The reference: decode in order, without seeking, and take some frames."""
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path), **OPEN_ARGUMENTS) as container:
         container.streams.video[0].codec_context.thread_type = "NONE"
         frames = {}
         for ordinal, frame in enumerate(container.decode(video=0)):
