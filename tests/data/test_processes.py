@@ -61,6 +61,7 @@ def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
         wait_until(lambda: note.is_file() and note.read_text())
         starter.kill()
     wait_until(lambda: not is_running(int(note.read_text())))
+    assert not is_running(int(note.read_text()))
 
 
 def wait_until(is_so, seconds=60):

@@ -101,6 +101,7 @@ def test_an_epoch_with_no_more_bad_samples_than_may_be_is_not(tmp_path, names, s
     loader = loader_of(tmp_path, names, max_bad_share=share)
     list(loader)
     BadSamplesHook().after_train_epoch(runner_of(loader, tmp_path))
+    assert loader.dataset.ledger.num_bad == names.count("b")
 
 
 @pytest.mark.parametrize(("others", "is_refused"), [([0, 95], False), ([3, 95], True)])

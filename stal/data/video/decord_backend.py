@@ -35,10 +35,4 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
         frames = reader.get_batch(ordinals).asnumpy()
     except (decord.DECORDError, UnicodeEncodeError) as error:  # it opens names that are UTF-8 alone
         raise VideoReadError(f"{path}: decord cannot decode it; use backend='pyav'") from error
-    height, width = frames.shape[1:3]
-    if (height, width) != (table.height, table.width):
-        raise VideoReadError(
-            f"{path}: decord gives frames of {width} x {height} pixels, not {table.width} x {table.height}; "
-            "use backend='pyav'"
-        )
     return frames

@@ -70,6 +70,12 @@ def read_frames(
     ordinals, places = np.unique(wanted, return_inverse=True)
     decode = read_folder if table.container == "folder" else _DECODERS[backend]
     frames = decode(path, table, ordinals)
+    height, width = frames.shape[1:3]
+    if (height, width) != (table.height, table.width):
+        raise VideoReadError(
+            f"{path}: {backend} gives frames of {width} x {height} pixels, not {table.width} x {table.height}; "
+            "use backend='pyav'"
+        )
     return frames if np.array_equal(ordinals, wanted) else frames[places]
 
 

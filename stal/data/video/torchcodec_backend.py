@@ -38,10 +38,4 @@ def decode(path: Path, table: FrameTable, ordinals: Int64[np.ndarray, " T"]) -> 
         frames = decoder.get_frames_at(ordinals.tolist()).data.numpy()
     except (RuntimeError, ValueError, IndexError) as error:
         raise VideoReadError(f"{path}: torchcodec cannot decode it ({error}); use backend='pyav'") from error
-    height, width = frames.shape[1:3]
-    if (height, width) != (table.height, table.width):
-        raise VideoReadError(
-            f"{path}: torchcodec gives frames of {width} x {height} pixels, not {table.width} x {table.height}; "
-            "use backend='pyav'"
-        )
     return frames

@@ -60,4 +60,6 @@ def test_a_folder_that_holds_the_videos_is_an_error(out):
 
 
 def test_a_folder_beside_that_of_the_videos_is_fine():
-    choose_places(videos("a"), Path("/data/videos_mp4"), place_of)
+    places = choose_places(videos("a"), Path("/data/videos_mp4"), place_of)
+    assert list(places) == ["a"]
+    assert places["a"].is_relative_to("/data/videos_mp4")

@@ -9,7 +9,7 @@ from stal.data.prepare import seekable_video
 from stal.data.prepare.seekable_video import SeekableVideos
 from stal.data.prepare.verification import verify_copy
 from stal.data.video.frame_table import frame_table
-from stal.data.video.reader import frame_rule, read_frames, video_facts
+from stal.data.video.reader import count_frames, frame_rule, read_frames, video_facts
 from stal.errors import AnnotationError, ConfigError, VideoReadError
 
 KINDS = (
@@ -146,6 +146,7 @@ def test_a_slow_fade_is_no_fault(annotate, tmp_path, step):
             container.mux(stream.encode(av.VideoFrame.from_ndarray((slope + step * index).astype(np.uint8))))
         container.mux(stream.encode())
     SeekableVideos().write(annotate(tmp_path / "fade.mkv", num_frames=20), tmp_path / "copy.mp4")
+    assert count_frames(tmp_path / "copy.mp4") == 20
 
 
 def test_a_video_without_motion_is_no_fault(annotate, write_video, tmp_path):
@@ -158,3 +159,4 @@ def test_a_video_without_motion_is_no_fault(annotate, write_video, tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
     SeekableVideos().write(annotate(tmp_path / "stills.mkv", num_frames=20), tmp_path / "copy.mp4")
+    assert count_frames(tmp_path / "copy.mp4") == 20
