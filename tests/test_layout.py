@@ -22,6 +22,7 @@ ORDER = (
     "evaluation",
     "checks",
     "engine",
+    "experiments",
 )
 MAX_LINES = 400
 

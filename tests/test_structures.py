@@ -155,6 +155,15 @@ def test_annotations_are_selected_by_split() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scenes", "expected"),
+    [([], ()), ([None], ()), (["beach"], ("beach",)), (["street", None, "beach", "street"], ("beach", "street"))],
+)
+def test_scenes_are_the_sorted_names_that_videos_give(scenes: list[str | None], expected: tuple[str, ...]) -> None:
+    videos = tuple(video(key=str(number), scene=scene) for number, scene in enumerate(scenes))
+    assert Annotations((), videos).scenes == Annotations((), videos[::-1]).scenes == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"labels": np.zeros(1, np.int64)}, r"must be \(N,\), \(N, 4\), \(N,\), \(N,\) of the same N"),
@@ -244,6 +253,15 @@ def test_silhouettes_are_kept_if_every_clip_with_actors_has_them(clips: list[Cli
         assert of_clip.shape[1:] == (FRAMES, HEIGHT, WIDTH) and of_clip.dtype == torch.bool
 
 
+@pytest.mark.parametrize(
+    ("scenes", "expected"), [([-1], None), ([-1, -1], None), ([0], [0]), ([3, -1], [3, -1]), ([-1, 0, 0], [-1, 0, 0])]
+)
+def test_a_batch_has_the_scenes_of_its_clips_if_any_is_known(scenes: list[int], expected: list[int] | None) -> None:
+    stacked = ClipBatch.from_clips([clip(0, scene=scene) for scene in scenes]).scenes
+    assert expected == (None if stacked is None else stacked.tolist())
+    assert stacked is None or stacked.dtype == torch.int64
+
+
 def test_clips_of_different_sizes_or_no_clips_make_no_batch() -> None:
     wide = clip(0, frames=torch.zeros(CHANNELS, FRAMES, HEIGHT, WIDTH + 1), actor_masks=None)
     with pytest.raises(ShapeError, match=r"the 2 clips have \[\(3, 2, 4, 6\), \(3, 2, 4, 7\)\]"):
@@ -268,7 +286,18 @@ def one_and_two(*shape: int, dtype: torch.dtype = torch.int64) -> tuple[torch.Te
         ({"actor_masks": one_and_two(FRAMES, 1, 1, dtype=torch.bool)}, r"clip 0: actor_masks bool\[1, 2, 1, 1\]"),
         ({"actor_masks": one_and_two(FRAMES, HEIGHT, WIDTH)}, r"clip 0: actor_masks int64\[1, 2, 4, 6\] must be bool"),
         ({"sources": one_and_two()[:1] * 2}, r"clip 1 has 2 labels, but sources \(1,\): an actor has one"),
+        ({"label_weights": one_and_two(dtype=torch.float32)[:1]}, "label_weights has 1 entries for 2 clips"),
+        (
+            {"label_weights": one_and_two(dtype=torch.float32)[::-1]},
+            r"clip 0 has 1 labels, but label_weights \(2,\): an actor has one",
+        ),
+        ({"scenes": torch.zeros(3, dtype=torch.int64)}, "scenes has 3 entries for 2 clips"),
         ({"provenance": torch.zeros(2, FRAMES, HEIGHT, 1)}, r"provenance \(2, 2, 4, 1\) != \(2, 2, 4, 6\)"),
+        ({"voxel_sources": torch.zeros(2, HEIGHT, WIDTH)}, r"voxel_sources \(2, 4, 6\) != \(2, 2, 4, 6\)"),
+        (
+            {"originals": torch.zeros(2, 1, FRAMES, HEIGHT, WIDTH)},
+            r"originals \(2, 1, 2, 4, 6\) != \(2, 3, 2, 4, 6\)",
+        ),
     ],
 )
 def test_a_clip_batch_refuses(changes: dict, message: str) -> None:
@@ -277,14 +306,22 @@ def test_a_clip_batch_refuses(changes: dict, message: str) -> None:
 
 
 def test_a_clip_batch_moves_with_all_that_it_has() -> None:
+    volume = torch.zeros(2, FRAMES, HEIGHT, WIDTH, dtype=torch.int16)
     full = dataclasses.replace(
-        batch(1, 2), sources=one_and_two(), provenance=torch.zeros(2, FRAMES, HEIGHT, WIDTH, dtype=torch.int16)
+        batch(1, 2),
+        provenance=volume,
+        sources=one_and_two(),
+        voxel_sources=volume,
+        label_weights=one_and_two(dtype=torch.float32),
+        scenes=torch.tensor([0, -1]),
+        originals=torch.zeros(2, CHANNELS, FRAMES, HEIGHT, WIDTH),
     )
     moved = full.to("meta")
     for field in dataclasses.fields(ClipBatch):
         value = getattr(moved, field.name)
         assert {v.device.type for v in (value if isinstance(value, tuple) else [value])} == {"meta"}
-    assert batch(1).to("cpu").sources is None
+    unmixed = batch(1).to("cpu")
+    assert {getattr(unmixed, name) for name in ("sources", "label_weights", "scenes", "originals")} == {None}
 
 
 @pytest.mark.parametrize("masks", [True, False])
@@ -328,13 +365,15 @@ def test_a_loader_pins_every_tensor_of_its_clips(masks: bool, monkeypatch: pytes
         (
             clip(0, masks=False),
             "Clip(frames=uint8[3, 2, 4, 6], boxes=float32[0, 2, 4], valid=bool[0, 2], labels=int64[0], "
-            "actor_masks=None, video_key='a', frame_indices=int64[2], to_video=float32[4], video_size=[4, 6])",
+            "actor_masks=None, video_key='a', frame_indices=int64[2], to_video=float32[4], video_size=[4, 6], "
+            "scene=-1)",
         ),
         (
             batch(1, 0).to("meta"),
             "ClipBatch(clips=uint8[2, 3, 2, 4, 6]@meta, boxes=[float32[1, 2, 4]@meta, float32[0, 2, 4]@meta], "
             "valid=[bool[1, 2]@meta, bool[0, 2]@meta], labels=[int64[1]@meta, int64[0]@meta], "
-            "actor_masks=[bool[1, 2, 4, 6]@meta, bool[0, 2, 4, 6]@meta], provenance=None, sources=None)",
+            "actor_masks=[bool[1, 2, 4, 6]@meta, bool[0, 2, 4, 6]@meta], provenance=None, sources=None, "
+            "voxel_sources=None, label_weights=None, scenes=None, originals=None)",
         ),
     ],
 )

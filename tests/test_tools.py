@@ -12,6 +12,7 @@ import torch
 
 from stal.data.scenes import generate
 from stal.engine.command_line import run
+from stal.engine.entry import measure_scene_shift
 from stal.engine.entry import test as run_test
 from stal.engine.entry import train as run_train
 from stal.engine.gradients import draw_gradient_tubes
@@ -89,6 +90,47 @@ def test_a_test_writes_metrics_and_a_dump(trained, scenes, tmp_path):
     assert len(metrics["per_class"]) == 9
     assert (tmp_path / "detections.npz").is_file()
     assert "frame_mAP@0.5" in done.stdout
+
+
+@pytest.mark.slow
+def test_several_sets_are_tested_as_each_alone_and_compared(trained, scenes, tmp_path):
+    generate(tmp_path / "swap", 3, splits=("iid",), seed=7, width=96, height=72)
+    settings = options(scenes, **{"model.proposals": "ground_truth", "model.detector.min_score": 1e-6})
+    together, sets = tmp_path / "together", ["iid", str(tmp_path / "swap")]
+    flags = ["--work-dir", str(together), "--dump", str(tmp_path / "dump.npz"), "--split", *sets]
+    done = tool("test", CONFIG, str(trained), *flags, "--cfg-options", *as_flags(settings))
+    assert done.returncode == 0, done.stderr
+    assert "drop from iid" in done.stdout
+    assert {path.name for path in tmp_path.glob("*.npz")} == {"dump_iid.npz", "dump_swap.npz"}
+
+    shift = json.loads((together / "scene_shift.json").read_text())
+    assert shift["first"] == "iid"
+    assert shift["origin"]["sets"] == {"iid": "iid", "swap": sets[1]}
+    for name, given in zip(("iid", "swap"), sets, strict=True):
+        returned = run_test(CONFIG, str(trained), work_dir=str(tmp_path / "alone"), split=given, options=settings)
+        of_set = json.loads((together / f"metrics_{name}.json").read_text())
+        alone = tmp_path / "alone" / ("metrics.json" if name == "iid" else "metrics_swap.json")
+        assert json.loads(alone.read_text()) == of_set
+        assert of_set["origin"]["split"] == given
+        assert {metric: of_set[metric] for metric in returned} == returned
+        for metric in ("frame_mAP@0.5", "actor_accuracy"):
+            assert shift["sets"][name][metric]["value"] == of_set[metric]
+    values = [shift["sets"][name]["actor_accuracy"]["value"] for name in ("iid", "swap")]
+    assert shift["drops"]["swap"]["actor_accuracy"]["value"] == pytest.approx(values[0] - values[1])
+
+
+@pytest.mark.slow
+def test_headlines_of_several_sets_need_no_draws(trained, scenes, tmp_path):
+    settings = {"options": options(scenes), "headlines_only": True}
+    metrics = measure_scene_shift(CONFIG, str(trained), ["iid", "train"], work_dir=str(tmp_path), **settings)
+    assert list(metrics) == ["iid", "train"]
+    for name, of_set in metrics.items():
+        written = json.loads((tmp_path / f"metrics_{name}.json").read_text())
+        assert not {"intervals", "frames", "tubes"} & written.keys()
+        assert {metric: written[metric] for metric in of_set} == of_set
+        assert {"frame_mAP@0.5", "actor_accuracy"} <= set(of_set)
+    shift = json.loads((tmp_path / "scene_shift.json").read_text())
+    assert shift["drops"]["train"]["actor_accuracy"]["interval"] is None
 
 
 @pytest.mark.slow

@@ -105,6 +105,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         if transform_on not in get_args(TransformPlace):
             raise ConfigError(f"transform_on {transform_on!r} is none of {', '.join(get_args(TransformPlace))}")
         self.annotations = annotations
+        self._scene_numbers = {name: number for number, name in enumerate(annotations.scenes)}
         self.metainfo = {"classes": annotations.classes}  # mmengine stores it in checkpoints
         self.num_frames_clip = num_frames_clip
         self.stride = stride
@@ -256,6 +257,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             frame_indices=torch.from_numpy(indices),
             to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
             video_size=(video.height, video.width),
+            scene=-1 if video.scene is None else self._scene_numbers[video.scene],
         )
 
     def _read_frames(self, video: Video, indices: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:

@@ -155,7 +155,7 @@ class _Worker(Generic[Job, Result]):
 
 def _serve(function: Callable[[Job], Result], connection: Connection) -> None:
     """Work on what comes through the pipe until its other end is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     while True:
         try:
@@ -167,7 +167,7 @@ def _serve(function: Callable[[Job], Result], connection: Connection) -> None:
             connection.send(result)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process once the one that started it is gone, even in the middle of a job."""
     parent = multiprocessing.parent_process()
     if parent is not None:

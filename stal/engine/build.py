@@ -33,15 +33,19 @@ def build(config: Any, where: str = "config") -> Any:
 
 def build_annotations(config: Config, loader: str) -> Annotations:
     """Return the annotated videos that the data loader named `loader` (`train_dataloader`, ...) reads."""
+    return build_all_annotations(config).of_split(config[loader]["dataset"]["split"])
+
+
+def build_all_annotations(config: Config) -> Annotations:
+    """Return the annotated videos of all splits; raise if the detector has another number of classes."""
     annotations: Annotations = build(config.data, "data")
-    split = config[loader]["dataset"]["split"]
     num_classes = config.model.detector.num_classes
     if num_classes != len(annotations.classes):
         raise ConfigError(
             f"model.detector.num_classes = {num_classes}, but the data have {len(annotations.classes)} classes: "
             f"{', '.join(annotations.classes)}"
         )
-    return annotations.of_split(split)
+    return annotations
 
 
 def call(type_: Any, arguments: dict[str, Any], where: str) -> Any:

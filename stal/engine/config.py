@@ -1,5 +1,6 @@
 """Read a config file. A config is Python code that runs when it is read: use only those that you trust."""
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,13 +55,24 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for key in config.to_dict():  # without what the file imported
         if not key.startswith("_") and key not in KEYS:
             raise ConfigError(f"config {path}: {_unknown(key, KEYS)}")
-    for key in options or {}:
-        _check_option(config, key)
+    return with_options(config, options or {})
+
+
+def with_options(config: Config, options: Mapping[str, Any]) -> Config:
+    """Return a copy of `config` with `options` (`a.b.c` -> value) merged into it; a dict replaces what was there.
+
+    Raises:
+        ConfigError: an option names a key that the config does not have.
+    """
+    changed = copy.deepcopy(config)
+    for key in options:
+        _check_option(changed, key)
+    replaced = {k: {**v, "_delete_": True} if isinstance(v, Mapping) else v for k, v in options.items()}
     try:
-        config.merge_from_dict(dict(options or {}))
+        changed.merge_from_dict(replaced)
     except (KeyError, TypeError, AttributeError) as error:  # two options that contradict each other
-        raise ConfigError(f"--cfg-options {', '.join(options or {})}: they cannot all be set: {error}") from error
-    return config
+        raise ConfigError(f"--cfg-options {', '.join(options)}: they cannot all be set: {error}") from error
+    return changed
 
 
 def load_run_config(path: str | Path, work_dir: str | None = None, options: Mapping[str, Any] | None = None) -> Config:

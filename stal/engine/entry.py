@@ -3,13 +3,20 @@
 The heavy modules are imported only once the data are known to be there: what is missing is said at once.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mmengine.config import Config
 
 from stal.engine.build import build_annotations
 from stal.engine.config import load_run_config
+from stal.engine.tested_sets import SetOutputs, TestedSet, read_tested_sets
+
+if TYPE_CHECKING:
+    from stal.metrics.summary import Evaluation
+
+SCENE_SHIFT_FILE = "scene_shift.json"
 
 
 def train(
@@ -63,44 +70,127 @@ def test(
     link: str | None = None,
     protocol: str | None = None,
     options: Mapping[str, Any] | None = None,
+    headlines_only: bool = False,
     launcher: str = "none",
 ) -> dict[str, float]:
     """Test a checkpoint, write `metrics.json` into the work directory, and return the headline numbers.
 
-    For a split other than the config's own the file is `metrics_<split>.json`.
+    For another set than the config's own split the file is `metrics_<set>.json`.
 
     Args:
         config_path: the config file that the checkpoint was trained with.
         checkpoint: the checkpoint, or a work directory, whose last one is taken.
         work_dir: where everything is written; None for `work_dirs/<config>`.
-        split: the split to test on; None for the config's.
+        split: the split to test on, or another set as `read_tested_sets` takes it; None for the config's own split.
         dump: .npz to write detections, tubes and ground truth to.
         link: name of the linker; None for the config's.
         protocol: name of the protocol that scores; None for the config's.
         options: settings of the config to change.
+        headlines_only: leave out confidence intervals and what is behind the numbers.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
-    config = load_run_config(config_path, work_dir, options)
+    config = _load_test_config(config_path, work_dir, link, protocol, options)
     own_split = config.test_dataloader.dataset.split
-    split = split or own_split
-    config.test_dataloader.dataset.split = split
+    (tested,) = read_tested_sets(config, [split or own_split])
+
+    from stal.evaluation.report import print_summary
+
+    out = Path(config.work_dir) / ("metrics.json" if tested.given == own_split else f"metrics_{tested.name}.json")
+    outputs = SetOutputs(out, Path(dump) if dump else None)
+    ((headlines, evaluation),) = _run(config, [tested], [outputs], config_path, checkpoint, headlines_only, launcher)
+    if evaluation is not None:
+        print_summary(evaluation.summary, f"{out}, split {tested.given}")
+    return headlines
+
+
+def measure_scene_shift(
+    config_path: str,
+    checkpoint: str,
+    splits: Sequence[str],
+    *,
+    work_dir: str | None = None,
+    dump: str | None = None,
+    link: str | None = None,
+    protocol: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    headlines_only: bool = False,
+    launcher: str = "none",
+) -> dict[str, dict[str, float]]:
+    """Test a checkpoint on several sets, compare them with the first, and return the headline numbers of each.
+
+    Into the work directory are written `metrics_<set>.json` for each, and `scene_shift.json`, which `scene_shift`
+    describes.
+
+    Args:
+        config_path: the config file that the checkpoint was trained with.
+        checkpoint: the checkpoint, or a work directory, whose last one is taken.
+        splits: the sets, as `read_tested_sets` takes them.
+        work_dir: where everything is written; None for `work_dirs/<config>`.
+        dump: .npz to write detections, tubes and ground truth to; the name of the set is put before its suffix:
+            `dump_<set>.npz`.
+        link: name of the linker; None for the config's.
+        protocol: name of the protocol that scores; None for the config's.
+        options: settings of the config to change.
+        headlines_only: leave out confidence intervals and what is behind the numbers.
+        launcher: `none`, `pytorch` (torchrun) or `slurm`.
+    """
+    config = _load_test_config(config_path, work_dir, link, protocol, options)
+    sets = read_tested_sets(config, splits)
+
+    from stal.evaluation.outputs import write_json
+    from stal.evaluation.report import print_note
+    from stal.evaluation.scene_shift_table import print_scene_shift
+    from stal.metrics.scene_shift import scene_shift
+
+    folder, dumps = Path(config.work_dir), Path(dump) if dump else None
+    outputs = [
+        SetOutputs(
+            folder / f"metrics_{tested.name}.json",
+            dumps and dumps.with_name(f"{dumps.stem}_{tested.name}{dumps.suffix}"),
+        )
+        for tested in sets
+    ]
+    results = _run(config, sets, outputs, config_path, checkpoint, headlines_only, launcher)
+    of_sets = {tested.name: result for tested, result in zip(sets, results, strict=True)}
+    evaluations = {name: evaluation for name, (_, evaluation) in of_sets.items() if evaluation is not None}
+    if evaluations:
+        shift = scene_shift(evaluations)
+        origin = {"config": config_path, "checkpoint": str(checkpoint), "sets": {t.name: t.given for t in sets}}
+        write_json(folder / SCENE_SHIFT_FILE, shift | {"origin": origin})
+        print_scene_shift(shift)
+        print_note(f"numbers: {folder / SCENE_SHIFT_FILE}, {', '.join(str(of_set.metrics) for of_set in outputs)}")
+    return {name: headlines for name, (headlines, _) in of_sets.items()}
+
+
+def _load_test_config(
+    path: str, work_dir: str | None, link: str | None, protocol: str | None, options: Mapping[str, Any] | None
+) -> Config:
+    """Return the config with the linker and the protocol that are named."""
+    config = load_run_config(path, work_dir, options)
     if link is not None:
         config.linking = link
     if protocol is not None:
         config.protocol = protocol
-    annotations = build_annotations(config, "test_dataloader")
+    return config
 
+
+def _run(
+    config: Config,
+    sets: Sequence[TestedSet],
+    outputs: Sequence[SetOutputs],
+    config_path: str,
+    checkpoint: str,
+    headlines_only: bool,
+    launcher: str,
+) -> list[tuple[dict[str, float], "Evaluation | None"]]:
+    """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
     from stal.engine.checkpoint import load_weights
     from stal.engine.runner import build_test_runner
-    from stal.evaluation.report import print_summary
 
-    out = Path(config.work_dir) / ("metrics.json" if split == own_split else f"metrics_{split}.json")
-    origin = {"config": config_path, "checkpoint": str(checkpoint), "split": split}
-    runner = build_test_runner(
-        config, annotations, out=out, origin=origin, dump=Path(dump) if dump else None, launcher=launcher
+    origin = {"config": config_path, "checkpoint": str(checkpoint)}
+    runner, metrics = build_test_runner(
+        config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
     )
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)
-    metrics = runner.test()
-    if runner.rank == 0:
-        print_summary(json.loads(out.read_text()), f"{out}, split {split}")
-    return metrics
+    of_sets = [{name.rpartition("/")[2]: value for name, value in of_set.items()} for of_set in runner.test()]
+    return [(headlines, of_set.evaluation) for headlines, of_set in zip(of_sets, metrics, strict=True)]

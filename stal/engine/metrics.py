@@ -13,9 +13,12 @@ from stal.engine.model import ClipResult
 from stal.errors import StalError
 from stal.evaluation.outputs import check_targets, write_json
 from stal.linking.linker import LINKERS, Linker
-from stal.metrics.bootstrap import NUM_DRAWS
+from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
+from stal.metrics.bootstrap import NUM_DRAWS, SEED
 from stal.metrics.protocol import VOC, Protocol
-from stal.metrics.summary import evaluate
+from stal.metrics.resampling import draw_videos
+from stal.metrics.summary import Evaluation, evaluate_tables
+from stal.metrics.tables import make_tables
 from stal.structures import Annotations
 
 
@@ -47,8 +50,15 @@ class TubeMetrics(BaseMetric):
         origin: what the metrics are of (config, checkpoint, split), written beside them.
         dump: .npz to write detections, tubes and ground truth to; None for none.
         num_draws: bootstrap draws for the confidence intervals that are written; 0 for no intervals.
+        headlines_only: leave out what is behind the headline numbers.
         prefix: of the names of the metrics, where a runner has several; None for none.
+
+    Attributes:
+        evaluation: all numbers of the last evaluation, with their draws; None before it, and in all processes but the
+            first.
     """
+
+    evaluation: Evaluation | None = None
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class TubeMetrics(BaseMetric):
         origin: Mapping[str, str] | None = None,
         dump: Path | None = None,
         num_draws: int = NUM_DRAWS,
+        headlines_only: bool = False,
         prefix: str | None = None,
     ) -> None:
         super().__init__(prefix=prefix)
@@ -74,6 +85,7 @@ class TubeMetrics(BaseMetric):
         self.origin = dict(origin or {})
         self.dump = dump
         self.num_draws = num_draws
+        self.headlines_only = headlines_only
         self._collector = self._new_collector()
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
@@ -116,12 +128,21 @@ class TubeMetrics(BaseMetric):
         ordered = [collector.videos[video.key] for video in self.annotations.videos]  # equal scores rank by it
         detections = {video.video_key: video.detections for video in ordered}
         tubes = {video.video_key: video.tubes or () for video in ordered}
-        metrics = evaluate(self.annotations, detections, tubes, protocol=self.protocol, num_draws=self.num_draws)
+        classes, videos = self.annotations.classes, self.annotations.videos
+        self.evaluation = evaluate_tables(
+            make_tables(videos, len(classes), detections=detections, tubes=tubes),
+            classes,
+            self.protocol,
+            draw_videos(len(videos), self.num_draws, SEED),
+            headlines_only=self.headlines_only,
+        )
+        metrics = self.evaluation.summary
         if self.out is not None:
             write_json(self.out, metrics | {"origin": {**self.origin, "linker": repr(self.linker)}})
         if self.dump is not None:
             write_detections(self.dump, self.annotations, detections, tubes)
-        return {name: value for name, value in metrics.items() if "mAP" in name and isinstance(value, float)}
+        headlines = [name for name in metrics if "mAP" in name or name in (ACTOR_ACCURACY, WORST_GROUP_ACCURACY)]
+        return {name: metrics[name] for name in headlines if metrics[name] is not None}
 
     def _new_collector(self) -> VideoCollector:
         return VideoCollector(self.annotations, self.num_clips, self.linker)

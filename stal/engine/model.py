@@ -1,5 +1,6 @@
 """The model that mmengine's runners train and test: preprocessor, tube detector, gradient penalty."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -7,17 +8,18 @@ import numpy as np
 import torch
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from stal.data.proposals import ProposalFile
 from stal.data.transforms import to_video_boxes
 from stal.engine.preprocessor import ClipPreprocessor, PreparedBatch
 from stal.errors import ConfigError
-from stal.losses.gradient_penalty import GradientPenalty
-from stal.mixing.provenance import actor_masks
-from stal.models.detector import TubeDetector, Tubelets
+from stal.losses.penalty import Penalty
+from stal.losses.scored_actors import ScoredActors
+from stal.mixing.mask_sources import MaskSource, ProvenanceMasks
+from stal.models.detector import TrainOutput, TubeDetector, Tubelets
 from stal.ops.tubes import interpolate_frames
-from stal.structures import Clip
+from stal.structures import Clip, ClipBatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,9 @@ class DetectionModel(BaseModel):
     Args:
         detector: the network.
         data_preprocessor: makes batches of clips, and mixes them in training.
-        penalty: gradient penalty on the logits of the actors' own classes; None for none.
+        penalty: a term on the scores of the actors that is added to the losses, such as `GradientPenalty`; None for
+            none.
+        penalty_masks: says on which voxels an actor's scores may depend; None for those of its provenance.
         proposals: where proposals come from: the detector's own (`network`), the annotation (`ground_truth`), which
             says how well actions are told apart if every actor is found, or a detections file (`*.npz`).
     """
@@ -54,7 +58,8 @@ class DetectionModel(BaseModel):
         self,
         detector: TubeDetector,
         data_preprocessor: ClipPreprocessor,
-        penalty: GradientPenalty | None = None,
+        penalty: Penalty | None = None,
+        penalty_masks: MaskSource | None = None,
         proposals: str = "network",
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
@@ -67,6 +72,7 @@ class DetectionModel(BaseModel):
             raise ConfigError(f"model.proposals = {proposals!r} is neither 'network', 'ground_truth' nor an .npz file")
         self.detector = detector
         self.penalty = penalty
+        self.penalty_masks = penalty_masks or ProvenanceMasks()
         self.proposals = proposals
         self.proposal_file = ProposalFile(proposals) if proposals.endswith(".npz") else None
         if proposals != "network":  # or distributed training would wait for gradients that never come
@@ -92,17 +98,56 @@ class DetectionModel(BaseModel):
         return [boxes[valid[:, keyframe], keyframe] for boxes, valid in zip(batch.boxes, batch.valid, strict=True)]
 
     def _loss(self, inputs: PreparedBatch) -> dict[str, Tensor]:
-        batch = inputs.batch
+        batch, penalty = inputs.batch, self.penalty
         step = MessageHub.get_current_instance().get_info("iter", 0)
-        if self.penalty is None or not self.penalty.is_due(step):
-            return self.detector.loss(batch, self._given_proposals(inputs)).losses
-        # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
-        batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
+        if penalty is None or not penalty.schedule.is_due(step):
+            return self._with_idle_penalty(self.detector.loss(batch, self._given_proposals(inputs)).losses)
+        exact = penalty.needs_input_gradient
+        if exact:
+            # The input clip is a leaf here, inside the forward pass: only so do gradients average right in DDP.
+            batch = dataclasses.replace(batch, clips=batch.clips.detach().requires_grad_())
         # A double backward in half precision is off by a fifth and more: mixed precision rests on these steps.
-        with torch.autocast(batch.clips.device.type, enabled=False):
+        with torch.autocast(batch.clips.device.type, enabled=False) if exact else contextlib.nullcontext():
             output = self.detector.loss(batch, self._given_proposals(inputs))
-            masks = actor_masks(batch)[output.actors]
-            return output.losses | self.penalty(output.actor_logits, batch.clips, masks, output.clip_index)
+            generator = self.data_preprocessor.generator_of(step, purpose="penalty")
+            actors = self._scored_actors(batch, output, generator)
+            return output.losses | penalty(actors, step=step, generator=generator)
+
+    def _with_idle_penalty(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the losses of a step without the penalty, whose own weights get a gradient of 0.
+
+        Distributed training would wait for gradients that never come.
+        """
+        if not isinstance(self.penalty, nn.Module):
+            return losses
+        idle = [0 * weight.sum() for weight in self.penalty.parameters()]
+        return losses | {"loss_class": sum(idle, losses["loss_class"])}
+
+    def _scored_actors(self, batch: ClipBatch, output: TrainOutput, generator: torch.Generator) -> ScoredActors:
+        """Return what the penalty is told of the batch."""
+
+        def score(clips: Tensor, frames: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+            tubelets, clip_index, dropout = output.tubelets, output.clip_index, output.dropout
+            if frames is not None:
+                each = torch.arange(len(tubelets), device=tubelets.device)
+                tubelets = tubelets[each, frames[clip_index]][:, None].expand_as(tubelets)
+            if rows is not None:
+                tubelets, dropout = tubelets[rows], dropout[rows]
+                clip_index = clip_index[rows].unique(return_inverse=True)[1]
+            return self.detector.class_logits(clips, tubelets, clip_index, dropout)
+
+        return ScoredActors(
+            logits=output.logits,
+            labels=torch.cat(list(batch.labels))[output.actors],
+            clips=batch.clips,
+            clip_index=output.clip_index,
+            masks=self.penalty_masks(batch, output.actors, generator),
+            label_weights=None if batch.label_weights is None else torch.cat(list(batch.label_weights))[output.actors],
+            scenes=None if batch.scenes is None else batch.scenes[output.clip_index],
+            features=output.features,
+            share=output.share,
+            score=score,
+        )
 
 
 def clip_result(tubelets: Tubelets, clip: Clip) -> ClipResult:

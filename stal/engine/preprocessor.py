@@ -1,8 +1,9 @@
 """What happens to a batch on the device before the model sees it: stacking, mixing, normalising."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,10 +12,9 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 
 from stal.data.transforms import PendingClip
+from stal.mixing.chain import Mixer
 from stal.mixing.provenance import ActorMask, add_provenance
 from stal.structures import Clip, ClipBatch
-
-Mixer = Callable[[ClipBatch, torch.Generator], ClipBatch]
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,22 @@ class ClipPreprocessor(BaseDataPreprocessor):
         batch = ClipBatch.from_clips(clips).to(self.device)
         if training:
             batch = self.mixer(batch, self._next_generator()) if self.mixer else add_provenance(batch, self.mask)
-        return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips)), clips)
+        originals = None if batch.originals is None else self.normalize(batch.originals)
+        return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips), originals=originals), clips)
 
     def normalize(self, clips: torch.Tensor) -> torch.Tensor:
         """Return uint8 clips (B, C, T, H, W) as floats of zero mean and unit variance."""
         return (clips.float() - self.mean) / self.std
 
+    def generator_of(self, step: int, purpose: Literal["mixing", "penalty"]) -> torch.Generator:
+        """Return the source of chance of one batch of a training: of (seed, rank, step), for one purpose."""
+        stream = {"mixing": [], "penalty": [1]}[purpose]
+        entropy = np.random.SeedSequence([self.seed, get_rank(), step, *stream])
+        return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))
+
     def _next_generator(self) -> torch.Generator:
         """Return the mixer's generator for the next batch."""
         if self._batch_number is None:
             self._batch_number = MessageHub.get_current_instance().get_info("iter", 0)  # not 0 if it is resumed
-        entropy = np.random.SeedSequence([self.seed, get_rank(), self._batch_number])
         self._batch_number += 1
-        return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))
+        return self.generator_of(self._batch_number - 1, "mixing")

@@ -1,6 +1,6 @@
 """From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -10,11 +10,15 @@ from mmengine.runner import Runner
 
 from stal.data.clips import ClipDataset
 from stal.engine.build import build
+from stal.engine.config import with_options
 from stal.engine.loader import build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
+from stal.engine.sets_loop import SetsLoop
+from stal.engine.tested_sets import SetOutputs, TestedSet
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
+from stal.metrics.bootstrap import NUM_DRAWS
 from stal.metrics.protocol import Protocol, find_protocol
 from stal.structures import Annotations
 
@@ -69,42 +73,51 @@ def build_train_runner(
 
 def build_test_runner(
     config: Config,
-    annotations: Annotations,
+    sets: Sequence[TestedSet],
+    outputs: Sequence[SetOutputs],
     *,
-    out: Path,
-    origin: dict[str, str],
-    dump: Path | None = None,
+    origin: Mapping[str, str],
+    headlines_only: bool = False,
     launcher: str = "none",
-) -> Runner:
-    """Return a runner that tests the config's model on `annotations`.
+) -> tuple[Runner, list[TubeMetrics]]:
+    """Return a runner that tests the config's model on each of some sets, and the metrics of each.
 
     Args:
         config: a whole config.
-        annotations: the videos to test on.
-        out: file to write the metrics to.
+        sets: what to test on.
+        outputs: what is written of each set.
         origin: what the metrics are of, written beside them.
-        dump: .npz to write detections and tubes to.
+        headlines_only: leave out confidence intervals and what is behind the numbers.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
     linker, protocol = build_linker(config), build_protocol(config)
     _init_processes(config, launcher)
-    loader = build_loader(config, "test_dataloader", annotations, _seed(config))
-    metrics = TubeMetrics(
-        annotations,
-        num_clips=cast(ClipDataset, loader.dataset).num_clips,
-        linker=linker,
-        protocol=protocol,
-        out=out,
-        origin=origin,
-        dump=dump,
-    )
-    return Runner(
+    # No test looks at silhouettes, and to read them takes as long as to decode the video.
+    reading = with_options(config, {"test_dataloader.dataset.with_masks": False})
+    loaders = [build_loader(reading, "test_dataloader", tested.annotations, _seed(config)) for tested in sets]
+    metrics = [
+        TubeMetrics(
+            tested.annotations,
+            num_clips=cast(ClipDataset, loader.dataset).num_clips,
+            linker=linker,
+            protocol=protocol,
+            out=of_set.metrics,
+            origin={**origin, "split": tested.given},
+            dump=of_set.dump,
+            num_draws=0 if headlines_only else NUM_DRAWS,
+            headlines_only=headlines_only,
+            prefix=tested.name if len(sets) > 1 else None,
+        )
+        for tested, of_set, loader in zip(sets, outputs, loaders, strict=True)
+    ]
+    runner = Runner(
         model=build_model(config),
-        test_dataloader=loader,
-        test_cfg={},
-        test_evaluator=[metrics],
+        test_dataloader=loaders,
+        test_cfg={"type": SetsLoop},
+        test_evaluator=[[of_set] for of_set in metrics],
         **_common(config, launcher),
     )
+    return runner, metrics
 
 
 def _common(config: Config, launcher: str) -> dict[str, Any]:

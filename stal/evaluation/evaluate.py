@@ -1,7 +1,7 @@
 """Score files of detections: what tools/evaluate.py does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from stal.evaluation.report import (
     print_written,
 )
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
-from stal.metrics.diagnosis import Diagnosis, describe_diagnosis
-from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS, headline_values
+from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS
 from stal.metrics.protocol import PROTOCOLS, Protocol, find_protocol
 from stal.metrics.resampling import draw_videos
-from stal.metrics.summary import Values, diagnose_all, mean_over_splits, summarize
+from stal.metrics.summary import Evaluation, evaluate_tables, mean_over_splits
 
 ALL_PROTOCOLS = "all"
 
@@ -82,7 +81,7 @@ def evaluate_files(
     protocols = list(PROTOCOLS.values()) if protocol == ALL_PROTOCOLS else [find_protocol(protocol)]
     num_draws = num_draws if len(protocols) == 1 or out is not None else 0  # the table of all has no room for intervals
     thresholds = {"frame_thresholds": tuple(frame_thresholds), "video_thresholds": tuple(video_thresholds)}
-    scored: list[dict[str, _Scored]] = []
+    scored: list[dict[str, Evaluation]] = []
     for path, tube_path, of_split in _jobs(_listed(detections), _listed(tubes), _listed(split), ground_truth):
         evaluand = read_evaluand(
             path,
@@ -126,43 +125,33 @@ def evaluate_files(
     return written
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """The numbers of one file by one protocol."""
-
-    classes: tuple[str, ...]
-    values: Values
-    diagnoses: dict[str, Diagnosis]
-    summary: dict[str, Any]
-
-
 def _score(
     evaluand: Evaluand,
     protocols: Sequence[Protocol],
     counts: Float64[np.ndarray, "V B"],
     seed: int,
     thresholds: Mapping[str, Sequence[float]],
-) -> dict[str, _Scored]:
+) -> dict[str, Evaluation]:
     """Return the numbers of every protocol, by name, and of a single one what is behind them.
 
     Of several, those are left out that need the size of the videos, where it is not known.
     """
     console = Console(stderr=True)
-    silent = len(protocols) == 1 or not console.is_terminal
+    several_protocols = len(protocols) > 1
+    silent = not several_protocols or not console.is_terminal
     tables, classes = evaluand.tables, evaluand.annotations.classes
     scored = {}
-    if len(protocols) > 1 and not tables.sizes.all():
+    if several_protocols and not tables.sizes.all():
         protocols = [protocol for protocol in protocols if protocol.frame.frame_size is None]
     for protocol in track(protocols, "scoring", console=console, transient=True, disable=silent):
-        values = headline_values(tables, protocol, counts, **thresholds)
-        diagnoses = diagnose_all(tables, protocol) if len(protocols) == 1 else {}
-        summary = summarize(tables, classes, protocol, values, seed=seed) | {"origin": evaluand.origin}
-        summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
-        scored[protocol.name] = _Scored(classes, values, diagnoses, summary)
+        one = evaluate_tables(
+            tables, classes, protocol, counts, seed=seed, headlines_only=several_protocols, **thresholds
+        )
+        scored[protocol.name] = replace(one, summary=one.summary | {"origin": evaluand.origin})
     return scored
 
 
-def _mean(scored: Sequence[_Scored], seed: int) -> dict[str, Any]:
+def _mean(scored: Sequence[Evaluation], seed: int) -> dict[str, Any]:
     """Return the numbers of one split, or their mean over several."""
     if len(scored) == 1:
         return scored[0].summary

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
+
 MIN_WIDTH, MAX_WIDTH = 80, 120
 
 
@@ -68,6 +70,25 @@ def print_summary(summary: Mapping[str, Any], title: str) -> None:
     left_out = len(summary["per_class"]) - len(annotated)
     table.caption = f"left out: {left_out} classes without ground truth" if left_out else None
     new_console().print(table)
+    if "actors" in summary:
+        print_note(_actors(summary))
+
+
+def _actors(summary: Mapping[str, Any]) -> str:
+    """Return in words how well the actions of actors are told apart."""
+    intervals = summary.get("intervals") or {}
+
+    def number(name: str) -> str:
+        ends = intervals[name]["interval"] if name in intervals else None
+        return _number(summary[name]) + (f" ({_interval(ends)})" if ends else "")
+
+    actors = summary["actors"]
+    worst = actors["worst_group"]
+    text = f"actor accuracy {number(ACTOR_ACCURACY)}, of a guess {_number(actors['chance'])}"
+    if worst is None:
+        return text
+    group = f"{worst['action']}, {worst['scene']}, {worst['num_tubes']} tubes"
+    return f"{text}; worst group ({group}) {number(WORST_GROUP_ACCURACY)}"
 
 
 def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:

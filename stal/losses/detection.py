@@ -57,14 +57,19 @@ def sample_rois(
     return RoiSamples(candidates[chosen], actors[chosen])
 
 
-def classification_loss(logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"]) -> Float[Tensor, ""]:
+def classification_loss(
+    logits: Float[Tensor, "R K"], labels: Int64[Tensor, " R"], label_weights: Float[Tensor, " R"] | None = None
+) -> Float[Tensor, ""]:
     """Return binary cross-entropy, summed over classes and averaged over tubelets.
 
     Args:
         logits: one independent logit per class.
         labels: class of each tubelet; -1 for background, which is no class at all.
+        label_weights: target of each tubelet's own class, in [0, 1]; None for 1.
     """
     targets = F.one_hot(labels + 1, logits.shape[1] + 1)[:, 1:].to(logits.dtype)
+    if label_weights is not None:
+        targets = targets * label_weights[:, None]
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / max(len(logits), 1)
 
 

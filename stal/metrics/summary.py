@@ -2,22 +2,48 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
+from stal.metrics.actor_accuracy import ActorAccuracy, actor_accuracy, describe_actor_accuracy
 from stal.metrics.bootstrap import CONFIDENCE, SEED, estimate
 from stal.metrics.class_mean import class_means
 from stal.metrics.diagnosis import Diagnosis, describe_diagnosis, diagnose
 from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS, headline_values
-from stal.metrics.overlaps import frame_overlaps, tube_overlaps
+from stal.metrics.overlaps import OverlapTable, frame_overlaps, tube_overlaps
 from stal.metrics.protocol import VOC, Protocol
 from stal.metrics.resampling import draw_videos
 from stal.metrics.tables import Tables, make_tables
 from stal.structures import Annotations, Detections, Tube
 
 Values = Mapping[str, Float64[np.ndarray, "K B"]]  # as of `headline_values`, with the test set itself first
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All numbers of one evaluation.
+
+    Attributes:
+        classes: names of the classes.
+        values: the mAPs, class by class, and their draws.
+        actors: whether actions are told apart, and the draws of that.
+        diagnoses: what is behind the mAPs, of `frames` and `tubes`; empty if only headline numbers were asked for.
+        summary: what metrics.json holds: see `summarize`, with `frames` and `tubes` as of `describe_diagnosis`.
+    """
+
+    classes: tuple[str, ...]
+    values: Values
+    actors: ActorAccuracy
+    diagnoses: Mapping[str, Diagnosis]
+    summary: dict[str, Any]
+
+    @property
+    def draws(self) -> dict[str, Float64[np.ndarray, " B"]]:
+        """Return every headline number, the mean over classes, which comes first, and its draws, which follow."""
+        return {name: class_means(of_name) for name, of_name in self.values.items()} | self.actors.accuracies
 
 
 def evaluate(
@@ -31,8 +57,9 @@ def evaluate(
     seed: int = SEED,
     frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
     video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
+    headlines_only: bool = False,
 ) -> dict[str, Any]:
-    """Compute frame-mAP and video-mAP, and what is behind them.
+    """Compute frame-mAP, video-mAP and the accuracy of actors, and what is behind them.
 
     Args:
         annotations: the ground truth: the videos that were tested.
@@ -44,6 +71,7 @@ def evaluate(
         seed: of the draws.
         frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
         video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
+        headlines_only: leave out what is behind the numbers.
 
     Returns:
         What metrics.json holds: see `summarize`, with `frames` and `tubes` as of `describe_diagnosis`.
@@ -54,25 +82,71 @@ def evaluate(
     """
     classes = annotations.classes
     tables = make_tables(annotations.videos, len(classes), detections=detections, tubes=tubes, half_open=half_open)
-    counts = draw_videos(len(tables.num_frames), num_draws, seed)
+    return evaluate_tables(
+        tables,
+        classes,
+        protocol,
+        draw_videos(len(tables.num_frames), num_draws, seed),
+        seed=seed,
+        frame_thresholds=frame_thresholds,
+        video_thresholds=video_thresholds,
+        headlines_only=headlines_only,
+    ).summary
+
+
+def evaluate_tables(
+    tables: Tables,
+    classes: Sequence[str],
+    protocol: Protocol,
+    counts: Float64[np.ndarray, "V B"],
+    *,
+    seed: int = SEED,
+    frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
+    video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
+    headlines_only: bool = False,
+) -> Evaluation:
+    """Compute all numbers of ground truth and predictions that are tables already.
+
+    Args:
+        tables: what is evaluated.
+        classes: names of the classes.
+        protocol: the rules.
+        counts: how often each video counts in each draw, as `draw_videos` gives it.
+        seed: what the draws were drawn with.
+        frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
+        video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
+        headlines_only: leave out what is behind the numbers.
+
+    Raises:
+        ConfigError: A threshold cannot be.
+    """
     values = headline_values(
         tables, protocol, counts, frame_thresholds=frame_thresholds, video_thresholds=video_thresholds
     )
-    summary = summarize(tables, classes, protocol, values, seed=seed)
-    diagnoses = diagnose_all(tables, protocol)
-    return summary | {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
+    boxes = frame_overlaps(tables, protocol.frame)
+    actors = actor_accuracy(tables, boxes, counts)
+    diagnoses = {} if headlines_only else _diagnose_all(tables, boxes, protocol)
+    summary = summarize(tables, classes, protocol, values, actors, seed=seed)
+    summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
+    return Evaluation(tuple(classes), values, actors, diagnoses, summary)
 
 
-def diagnose_all(tables: Tables, protocol: Protocol) -> dict[str, Diagnosis]:
+def _diagnose_all(tables: Tables, boxes: OverlapTable, protocol: Protocol) -> dict[str, Diagnosis]:
     """Return what is behind the numbers of `frames` and, if the protocol has them, of `tubes`, at IoU 0.5."""
-    diagnoses = {"frames": diagnose(tables, frame_overlaps(tables, protocol.frame), protocol.frame)}
+    diagnoses = {"frames": diagnose(tables, boxes, protocol.frame)}
     if protocol.video is not None and tables.has_tubes:
         diagnoses["tubes"] = diagnose(tables, tube_overlaps(tables, protocol.video), protocol.video)
     return diagnoses
 
 
 def summarize(
-    tables: Tables, classes: Sequence[str], protocol: Protocol, values: Values, *, seed: int = SEED
+    tables: Tables,
+    classes: Sequence[str],
+    protocol: Protocol,
+    values: Values,
+    actors: ActorAccuracy,
+    *,
+    seed: int = SEED,
 ) -> dict[str, Any]:
     """Return the headline numbers, and what they are of.
 
@@ -80,16 +154,20 @@ def summarize(
         tables: ground truth and predictions.
         classes: names of the classes.
         protocol: the rules.
-        values: the headline numbers and, from the second column on, their draws.
+        values: the mAPs and, from the second column on, their draws.
+        actors: whether actions are told apart, with the same draws.
         seed: of the draws.
 
     Returns:
-        The mAPs in percent; `per_class`, the same for every class; None (null) where there is no ground truth, or no
-        such metric in the protocol; if there are draws, `intervals`, the 95 % confidence intervals of the mAPs, and
-        `per_class_intervals`; the protocol; and how much was evaluated.
+        The mAPs and the accuracies of actors in percent; `per_class`, the mAPs of every class; None (null) where there
+        is no ground truth, or no such metric in the protocol; if there are draws, `intervals`, the 95 % confidence
+        intervals of the headline numbers, and `per_class_intervals`; `actors`, as of `describe_actor_accuracy`; the
+        protocol; and how much was evaluated.
     """
+    means = {name: class_means(of_name) for name, of_name in values.items()}
     return {
-        **_describe_values(values, classes, seed=seed),
+        **_describe_values(values, means | actors.accuracies, classes, seed=seed),
+        "actors": describe_actor_accuracy(actors, classes),
         "protocol": protocol.describe(),
         "num_videos": len(tables.num_frames),
         "num_frames": int(tables.num_frames.sum()),
@@ -103,7 +181,7 @@ def summarize(
 def mean_over_splits(
     summaries: Sequence[Mapping[str, Any]], values: Sequence[Values], classes: Sequence[str], *, seed: int = SEED
 ) -> dict[str, Any]:
-    """Return the mean of the headline numbers over the splits of a data set, as JHMDB-21 is reported.
+    """Return the mean of the mAPs over the splits of a data set, as JHMDB-21 is reported.
 
     The mean of all classes is that of the splits' means; a class that one of the splits leaves out has none of its own.
     The intervals are of the mean: each draw is the mean of one draw of every split.
@@ -121,7 +199,7 @@ def mean_over_splits(
     means = {name: np.mean([of_split[name][:, :num_columns] for of_split in values], axis=0) for name in values[0]}
     of_means = {name: np.mean([class_means(v[name][:, :num_columns]) for v in values], axis=0) for name in means}
     return {
-        **_describe_values(means, classes, of_means, seed=seed),
+        **_describe_values(means, of_means, classes, seed=seed),
         "protocol": summaries[0]["protocol"],
         **{name: sum(s[name] for s in summaries) for name in summaries[0] if name.startswith("num_")},
         "splits": list(summaries),
@@ -129,15 +207,9 @@ def mean_over_splits(
 
 
 def _describe_values(
-    values: Values,
-    classes: Sequence[str],
-    means: Mapping[str, Float64[np.ndarray, " B"]] | None = None,
-    *,
-    seed: int,
+    values: Values, means: Mapping[str, Float64[np.ndarray, " B"]], classes: Sequence[str], *, seed: int
 ) -> dict[str, Any]:
-    """Return the headline numbers and their intervals; `means` are those over the classes, if not plain ones."""
-    if means is None:
-        means = {name: class_means(of_name) for name, of_name in values.items()}
+    """Return the headline numbers, `means`, and those that have `values` class by class, with their intervals."""
     estimates = {name: estimate(mean) for name, mean in means.items()}
     of_classes = {label: {name: estimate(v[k]) for name, v in values.items()} for k, label in enumerate(classes)}
     described: dict[str, Any] = {name: of_name.value for name, of_name in estimates.items()}

@@ -85,6 +85,7 @@ class Tables:
         has_tubes: there are detected tubes to score, even if they are none; if False, video-mAP is not defined.
         half_open: x2 and y2 are where boxes end; if False, coordinates are taken as inclusive pixels by protocols that
             count those, and as they are by the others.
+        scenes: (V,) the scene of each video, None where unknown; None if no video's is known.
     """
 
     num_classes: int
@@ -95,6 +96,7 @@ class Tables:
     tubes: TubeTable
     has_tubes: bool = True
     half_open: bool = True
+    scenes: tuple[str | None, ...] | None = None
 
     @property
     def first_places(self) -> Int64[np.ndarray, " V"]:
@@ -132,6 +134,7 @@ def make_tables(
         tubes=_tube_table(videos, tubes or {}, num_classes),
         has_tubes=tubes is not None,
         half_open=half_open,
+        scenes=tuple(video.scene for video in videos),
     )
 
 

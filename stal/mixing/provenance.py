@@ -35,10 +35,21 @@ def add_provenance(batch: ClipBatch, mask: ActorMask = "box") -> ClipBatch:
         ConfigError: `mask` is neither.
         ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
     """
+    if batch.provenance is not None:
+        raise ShapeError("clip batch has provenance already: mix it, or add provenance, only once")
     volumes = actor_volumes(batch, mask)
-    painted = [paint_actors(volume, boxes) for volume, boxes in zip(volumes, batch.boxes, strict=True)]
+    painted = torch.stack([paint_actors(volume, boxes) for volume, boxes in zip(volumes, batch.boxes, strict=True)])
     sources = tuple(torch.full_like(labels, index) for index, labels in enumerate(batch.labels))
-    return drop_hidden_actors(dataclasses.replace(batch, provenance=torch.stack(painted), sources=sources))
+    voxel_sources = torch.arange(len(batch), device=painted.device, dtype=torch.int16).view(-1, 1, 1, 1)
+    return drop_hidden_actors(
+        dataclasses.replace(
+            batch,
+            provenance=painted,
+            sources=sources,
+            voxel_sources=voxel_sources.expand_as(painted).contiguous(),
+            label_weights=tuple(torch.ones_like(labels, dtype=torch.float32) for labels in batch.labels),
+        )
+    )
 
 
 def actor_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
@@ -51,11 +62,7 @@ def actor_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
         raise ShapeError(
             "clip batch has no provenance, which tells its actors' voxels: add_provenance or a mixer adds it"
         )
-    masks = [
-        ids == torch.arange(1, len(labels) + 1, device=ids.device, dtype=ids.dtype).view(-1, 1, 1, 1)
-        for ids, labels in zip(batch.provenance, batch.labels, strict=True)
-    ]
-    return torch.cat(masks)
+    return torch.cat([_volumes(ids, len(labels)) for ids, labels in zip(batch.provenance, batch.labels, strict=True)])
 
 
 def drop_hidden_actors(batch: ClipBatch) -> ClipBatch:
@@ -81,8 +88,8 @@ def drop_hidden_actors(batch: ClipBatch) -> ClipBatch:
             masks[rows] & frames[..., None, None]
             for masks, rows, frames in zip(batch.actor_masks, kept, valid, strict=True)
         )
-    return ClipBatch(
-        clips=batch.clips,
+    return dataclasses.replace(
+        batch,
         boxes=tuple(
             boxes[rows] * frames[..., None] for boxes, rows, frames in zip(batch.boxes, kept, valid, strict=True)
         ),
@@ -91,6 +98,9 @@ def drop_hidden_actors(batch: ClipBatch) -> ClipBatch:
         actor_masks=actor_masks,
         provenance=torch.stack([_renumber(ids, rows) for ids, rows in zip(batch.provenance, kept, strict=True)]),
         sources=tuple(sources[rows] for sources, rows in zip(batch.sources, kept, strict=True)),
+        label_weights=None
+        if batch.label_weights is None
+        else tuple(weights[rows] for weights, rows in zip(batch.label_weights, kept, strict=True)),
     )
 
 
@@ -98,20 +108,21 @@ def actor_volumes(batch: ClipBatch, mask: ActorMask) -> list[Bool[Tensor, "_ T H
     """Return the voxels of every actor of every clip on its valid frames; those of two actors may overlap.
 
     Args:
-        batch: clips as they come from videos.
-        mask: whether an actor is its box, or its silhouette as far as that is inside the box.
+        batch: clips as they come from videos, or with provenance, which then says whose a voxel is.
+        mask: whether an actor is its box, or its silhouette as far as that is inside the box; of no meaning for clips
+            with provenance.
 
     Returns:
         For each clip (N, T, H, W).
 
     Raises:
         ConfigError: `mask` is neither.
-        ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
+        ShapeError: silhouettes are wanted, and the batch has none.
     """
     if mask not in ("box", "silhouette"):
         raise ConfigError(f"mask {mask!r}: an actor is a 'box' or a 'silhouette'")
     if batch.provenance is not None:
-        raise ShapeError("clip batch has provenance already: mix it, or add provenance, only once")
+        return [_volumes(ids, len(labels)) for ids, labels in zip(batch.provenance, batch.labels, strict=True)]
     if mask == "silhouette" and batch.actor_masks is None:
         raise ShapeError(
             "clip batch has no silhouettes (actor_masks): read clips of videos that have a masks_path with "
@@ -148,6 +159,12 @@ def paint_actors(volumes: Bool[Tensor, "N T H W"], boxes: Float32[Tensor, "N T 4
     nearest = (volumes * nearness.to(torch.int16)[..., None, None]).amax(dim=0)  # 0 = none
     id_of_nearness = F.pad(far_to_near + 1, (0, 0, 1, 0)).T.to(torch.int16)  # (T, N + 1)
     return id_of_nearness.gather(1, nearest.flatten(1).long()).view(size)
+
+
+def _volumes(provenance: Int16[Tensor, "T H W"], num_actors: int) -> Bool[Tensor, "N T H W"]:
+    """Return the voxels of each actor."""
+    ids = torch.arange(1, num_actors + 1, device=provenance.device, dtype=provenance.dtype)
+    return provenance == ids.view(-1, 1, 1, 1)
 
 
 def _seen_frames(provenance: Int16[Tensor, "T H W"], num_actors: int) -> Bool[Tensor, "N T"]:

@@ -29,19 +29,27 @@ class Tubelets(NamedTuple):
 
 
 class TrainOutput(NamedTuple):
-    """Losses of a batch, and the logits of its actors' own classes for a gradient penalty.
+    """Losses of a batch, and how its actors are scored, for a penalty.
 
     Attributes:
         losses: name -> scalar.
-        actor_logits: (A,) one per actor that is on the keyframe of its clip: the detector proposes no others.
+        logits: (A, K) of every actor that is on the keyframe of its clip: the detector proposes no others.
+        features: (A, F) that the logits are a linear function of.
+        dropout: (A, F) what the features were multiplied by first, see `TubeletClassifier.draw_dropout`.
+        tubelets: (A, T, 4) where they were taken, xyxy pixels of the clip.
         actors: (A,) which ones: their numbers among all actors of the batch, those of clip 0 first.
         clip_index: (A,) the clip of each.
+        share: part of the terms of the classification loss that are these actors'.
     """
 
     losses: dict[str, Tensor]
-    actor_logits: Float[Tensor, " A"]
+    logits: Float[Tensor, "A K"]
+    features: Float[Tensor, "A F"]
+    dropout: Float[Tensor, "A F"]
+    tubelets: Float[Tensor, "A T 4"]
     actors: Int64[Tensor, " A"]
     clip_index: Int64[Tensor, " A"]
+    share: float
 
 
 class TubeDetector(nn.Module):
@@ -144,13 +152,22 @@ class TubeDetector(nn.Module):
         sample_labels[shows_actor] = labels[matched]
         shown = torch.cat(present).nonzero().squeeze(1)
         # The actors' logits have a graph of their own, so that a penalty on them does not walk through the samples'.
-        actor_class_logits = self._classify(features, actor_tubelets[shown], actor_clip[shown])
-        sample_class_logits = self._classify(features, tubelets, sample_clip)
+        dropout = self.classifier.draw_dropout(len(shown))
+        actor_logits, actor_features = self._classify(features, actor_tubelets[shown], actor_clip[shown], dropout)
+        sample_logits, _ = self._classify(features, tubelets, sample_clip)
+        label_weights = None
+        if batch.label_weights is not None:
+            weights = torch.cat(list(batch.label_weights))
+            sample_weights = torch.ones_like(sample_actor, dtype=weights.dtype)
+            sample_weights[shows_actor] = weights[matched]
+            label_weights = torch.cat([weights[shown], sample_weights])
         losses["loss_class"] = classification_loss(
-            torch.cat([actor_class_logits, sample_class_logits]), torch.cat([labels[shown], sample_labels])
+            torch.cat([actor_logits, sample_logits]), torch.cat([labels[shown], sample_labels]), label_weights
         )
-        actor_logits = actor_class_logits.gather(1, labels[shown][:, None]).squeeze(1)
-        return TrainOutput(losses, actor_logits, shown, actor_clip[shown])
+        share = len(shown) / max(len(shown) + len(sample_actor), 1)
+        return TrainOutput(
+            losses, actor_logits, actor_features, dropout, actor_tubelets[shown], shown, actor_clip[shown], share
+        )
 
     @torch.no_grad()
     def predict(
@@ -165,26 +182,40 @@ class TubeDetector(nn.Module):
         cuboids = torch.cat(proposals)[:, None].expand(-1, num_frames, -1)
         last = self._regress(features, cuboids, clip_index)[-1]
         boxes = clip_boxes(last.tubelets, height, width)
-        scores = self._classify(features, boxes, clip_index).sigmoid()
+        scores = self._classify(features, boxes, clip_index)[0].sigmoid()
         return [
             self._suppress(Tubelets(boxes[own], scores[own], last.presence[own].sigmoid()))
             for own in (clip_index == clip for clip in range(len(clips)))
         ]
 
     def class_logits(
-        self, clips: Float[Tensor, "B C T H W"], tubelets: Float[Tensor, "R T 4"], clip_index: Int64[Tensor, " R"]
+        self,
+        clips: Float[Tensor, "B C T H W"],
+        tubelets: Float[Tensor, "R T 4"],
+        clip_index: Int64[Tensor, " R"],
+        dropout: Float[Tensor, "R F"] | None = None,
     ) -> Float[Tensor, "R K"]:
-        """Return the class logits of given tubelets, differentiable with respect to `clips`."""
-        return self._classify(self.backbone(clips), tubelets, clip_index)
+        """Return the class logits of given tubelets, differentiable with respect to `clips`.
+
+        Args:
+            clips: normalised.
+            tubelets: xyxy pixels of the clip.
+            clip_index: the clip of each tubelet.
+            dropout: of the tubelets' features; None draws one in training.
+        """
+        return self._classify(self.backbone(clips), tubelets, clip_index, dropout)[0]
 
     def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor) -> list[RegressionStep]:
         return self.regressor(features, cuboids, clip_index, (self.backbone.spatial_stride, self.backbone.fine_stride))
 
-    def _classify(self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor) -> Float[Tensor, "R K"]:
+    def _classify(
+        self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor, dropout: Tensor | None = None
+    ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R F"]]:
+        """Return the class logits of tubelets, and the features that they are a linear function of."""
         slow_frames = self.backbone.slow_frames(features.fast.shape[2]).to(tubelets.device)
         scale = 1 / self.backbone.spatial_stride
-        logits = self.classifier(features, tubelets, clip_index, slow_frames, scale)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits, pooled = self.classifier(features, tubelets, clip_index, slow_frames, scale, dropout)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)), pooled
 
     def _suppress(self, tubelets: Tubelets) -> Tubelets:
         """Return the tubelets of one clip after NMS per class, without those that no class is left of."""

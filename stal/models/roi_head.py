@@ -142,8 +142,18 @@ class TubeletClassifier(nn.Module):
         batch_index: Int64[Tensor, " R"],
         slow_frames: Int64[Tensor, " T_slow"],
         spatial_scale: float,
-    ) -> Float[Tensor, "R K"]:
-        """Return class logits; `slow_frames` are the frames of the clip that the slow pathway sees."""
+        dropout: Float[Tensor, "R F"] | None = None,
+    ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R F"]]:
+        """Return class logits, and the pooled features before dropout that they are a linear function of.
+
+        Args:
+            features: of the clips.
+            tubelets: xyxy pixels of the clip.
+            batch_index: the clip of each tubelet.
+            slow_frames: the frames of the clip that the slow pathway sees.
+            spatial_scale: features a pixel.
+            dropout: what the pooled features are multiplied by; None draws it.
+        """
         slow, fast, _ = features
         size = (self.bins, self.bins)
         pooled = torch.cat(
@@ -153,4 +163,11 @@ class TubeletClassifier(nn.Module):
             ],
             dim=1,
         )
-        return self.logits(F.dropout(pooled.amax((2, 3)), self.dropout, self.training))
+        strongest = pooled.amax((2, 3))
+        dropout = self.draw_dropout(len(strongest)) if dropout is None else dropout
+        return self.logits(strongest * dropout.to(strongest.dtype)), strongest
+
+    def draw_dropout(self, num_tubelets: int) -> Float[Tensor, "R F"]:
+        """Return a draw of dropout: what features are multiplied by; ones outside training."""
+        ones = self.logits.weight.new_ones(num_tubelets, self.logits.in_features)
+        return F.dropout(ones, self.dropout, self.training)

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_a_clip_has_the_frames_and_boxes_of_its_window():
     assert clip.boxes[0].tolist() == [[0] * 4] * 2 + [[1, 1, 4, 5]] * 2
     assert clip.to_video.tolist() == [1, 1, 0, 0]
     assert (clip.video_key, clip.video_size) == ("v", (HEIGHT, WIDTH))
+
+
+@pytest.mark.usefixtures("reads")
+@pytest.mark.parametrize("training", [True, False])
+def test_a_clip_has_the_number_of_the_scene_of_its_video(training):
+    scenes = {"a": "street", "b": None, "c": "beach", "d": "street"}
+    videos = [replace(make_video(key, 4, make_tube(range(4))), scene=scene) for key, scene in scenes.items()]
+    assert {clip.video_key: clip.scene for clip in dataset_of(*videos, training=training)} == {
+        "a": 1, "b": -1, "c": 0, "d": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("reads")

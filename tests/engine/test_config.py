@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stal.engine.config import load_config
+from stal.engine.config import load_config, with_options
 from stal.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -130,3 +130,19 @@ def test_a_broken_file_is_an_error_that_names_it(write, text, message):
 def test_a_file_that_is_not_a_config_is_an_error(write):
     with pytest.raises(ConfigError, match=r"config\.txt cannot be read"):
         load_config(write(EXAMPLE, "config.txt"))
+
+
+def test_a_dict_replaces_what_was_there(write):
+    path = write(EXAMPLE)
+    options = {"model.penalty": {"type": "a.C", "weight": 1}, "model.backbone": {"type": "a.D", "width": 8}}
+    config = load_config(path, options)
+    assert config.model.penalty == {"type": "a.C", "weight": 1}
+    assert config.model.backbone == {"type": "a.D", "width": 8}
+    assert options["model.penalty"] == {"type": "a.C", "weight": 1}
+
+
+def test_options_leave_the_config_that_they_change_as_it_was(write):
+    config = load_config(write(EXAMPLE))
+    changed = with_options(config, {"train_dataloader.dataset.split": "iid", "model.backbone.depth": 50})
+    assert (changed.train_dataloader.dataset.split, changed.model.backbone.depth) == ("iid", 50)
+    assert (config.train_dataloader.dataset.split, config.model.backbone.depth) == ("train", 18)

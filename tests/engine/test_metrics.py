@@ -220,6 +220,21 @@ def test_clips_are_merged_linked_evaluated_and_written(tmp_path):
     assert evaluate(dumped.annotations, dumped.detections, dumped.tubes)["video_mAP@0.5"] == expected["video_mAP@0.5"]
 
 
+def test_headlines_alone_are_the_same_numbers(tmp_path):
+    annotations = make_annotations(3)
+    written = []
+    for headlines_only in (False, True):
+        metric = new_metric(annotations, tmp_path, headlines_only=headlines_only, num_draws=0)
+        metric.process(None, make_all_clips(annotations))
+        returned = metric.evaluate(6)
+        written.append(json.loads((tmp_path / "metrics.json").read_text()))
+        assert {"frame_mAP@0.5", "video_mAP@0.5:0.95", "actor_accuracy"} <= set(returned)
+        assert metric.evaluation.summary["actor_accuracy"] == returned["actor_accuracy"]
+    whole, headlines = written
+    assert whole.keys() - headlines.keys() == {"frames", "tubes"}
+    assert {name: whole[name] for name in headlines} == headlines
+
+
 def test_a_second_evaluation_starts_from_nothing():
     annotations = make_annotations(2)
     metric = new_metric(annotations)

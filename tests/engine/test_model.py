@@ -5,10 +5,17 @@ import torch
 from mmengine.logging import MessageHub
 from torch import nn
 
+from stal.engine.checkpoint import load_weights
 from stal.engine.model import DetectionModel, clip_result
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.errors import ConfigError
+from stal.losses.albar import ALBAR
 from stal.losses.gradient_penalty import GradientPenalty
+from stal.losses.group_dro import GroupDRO
+from stal.losses.penalty import Penalty, Schedule
+from stal.losses.pgd_ex import PGDEx
+from stal.losses.scored_actors import ScoredActors
+from stal.losses.sdn import SDN
 from stal.mixing.batch_mix import BatchMix
 from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector, Tubelets
@@ -39,13 +46,33 @@ def small_detector(norm: str = "group") -> TubeDetector:
     )
 
 
-def small_model(penalty: float | None = None, proposals: str = "network", mixer: BatchMix | None = None):
-    return DetectionModel(
-        small_detector(),
-        ClipPreprocessor(mixer, seed=0),
-        penalty=None if penalty is None else GradientPenalty(penalty),
-        proposals=proposals,
-    )
+def small_model(
+    penalty: float | Penalty | None = None, mixer: BatchMix | None = None, *, seed: int = 0, **changes
+) -> DetectionModel:
+    """Return a model with a penalty, or with the gradient penalty of this weight."""
+    if isinstance(penalty, float):
+        penalty = GradientPenalty(penalty)
+    return DetectionModel(small_detector(), ClipPreprocessor(mixer, seed=seed), penalty=penalty, **changes)
+
+
+class Listener:
+    """A penalty that adds nothing, and notes what it was told."""
+
+    def __init__(self, needs_input_gradient: bool, **schedule) -> None:
+        self.schedule = Schedule(1.0, **schedule)
+        self.needs_input_gradient = needs_input_gradient
+        self.told: list[dict] = []
+
+    def __call__(self, actors: ScoredActors, *, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        self.told.append(
+            {
+                "actors": actors,
+                "step": step,
+                "amp": torch.is_autocast_enabled("cpu"),
+                "drawn": torch.rand(4, generator=generator).tolist(),
+            }
+        )
+        return {"loss_listener": 0 * actors.logits.sum()}
 
 
 def clip(boxes: list[list[float]], *, on_keyframe: bool = True, seed: int = 0) -> Clip:
@@ -63,6 +90,7 @@ def clip(boxes: list[list[float]], *, on_keyframe: bool = True, seed: int = 0) -
         frame_indices=torch.arange(FRAMES),
         to_video=torch.tensor([2.0, 2.0, 0.0, 0.0]),
         video_size=(2 * HEIGHT, 2 * WIDTH),
+        scene=seed % 2,
     )
 
 
@@ -216,3 +244,157 @@ def test_an_actor_that_is_not_on_the_keyframe_is_no_target():
     assert output.actors.tolist() == [0, 1]
     assert output.clip_index.tolist() == [0, 0]
     assert train_losses(model, [absent])["loss_pgg"] == 0
+
+
+NUM_FEATURES = small_detector().classifier.logits.in_features
+
+PENALTIES = {
+    "pgd": lambda: PGDEx(1.0, num_steps=1),
+    "noise": lambda: PGDEx(1.0, kind="noise"),
+    "albar": lambda: ALBAR(1.0),
+    "sdn": lambda: SDN(1.0, num_scenes=2, in_channels=NUM_FEATURES),
+    "group_dro": lambda: GroupDRO(1.0, num_classes=3, num_scenes=2),
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_is_one_of_the_losses_and_reaches_the_backbone(name):
+    model = small_model(PENALTIES[name]())
+    losses = train_losses(model, CLIPS)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    added = [loss for key, loss in losses.items() if key not in train_losses(small_model(), CLIPS)]
+    sum(loss for loss in added if loss.requires_grad).backward()
+    assert all(p.grad.any() for p in model.detector.backbone.parameters() if p.ndim == 5)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_is_zero_for_a_batch_without_actors(name):
+    model = small_model(PENALTIES[name]())
+    losses = train_losses(model, [clip([]), clip([], seed=1)])
+    plain = train_losses(small_model(), [clip([]), clip([], seed=1)])
+    added = [loss.item() for key, loss in losses.items() if key not in plain]
+    assert added and not any(added)
+    model.parse_losses(losses)[0].backward()
+    assert all(p.grad is not None for p in model.parameters())  # or distributed training would wait
+
+
+def test_weights_of_a_penalty_are_trained():
+    model = small_model(PENALTIES["sdn"]()).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = [weight.detach().clone() for weight in model.penalty.parameters()]
+    model.parse_losses(train_losses(model, CLIPS))[0].backward()
+    optimizer.step()
+    assert not any(weight.equal(old) for weight, old in zip(model.penalty.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("name", ["sdn", "group_dro"])
+def test_the_state_of_a_penalty_is_saved_with_the_model(name, tmp_path):
+    model, other = small_model(PENALTIES[name]()), small_model(PENALTIES[name]())
+    train_losses(model, CLIPS)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
+    state = model.penalty.state_dict()
+    assert state and not all(v.equal(other.penalty.state_dict()[k]) for k, v in state.items())
+    load_weights(other, tmp_path / "model.pth")
+    assert all(value.equal(other.penalty.state_dict()[key]) for key, value in state.items())
+
+
+def test_weights_of_a_penalty_that_is_not_due_get_a_gradient_of_zero():
+    model = small_model(SDN(1.0, num_scenes=2, in_channels=NUM_FEATURES, start_step=5))
+    losses = train_losses(model, CLIPS)
+    assert not [name for name in losses if "sdn" in name]
+    model.parse_losses(losses)[0].backward()
+    assert all(weight.grad is not None and not weight.grad.any() for weight in model.penalty.parameters())
+
+
+def test_a_penalty_is_told_the_masks_of_the_models_source():
+    asked = []
+
+    def everywhere(batch, actors, generator):
+        asked.append(actors.tolist())
+        return torch.ones(len(actors), *batch.provenance.shape[1:], dtype=torch.bool)
+
+    losses = train_losses(small_model(0.5, penalty_masks=everywhere), CLIPS)
+    assert asked == [[0, 1, 2]]
+    assert losses["pgg_energy_outside"] == 0 and losses["pgg_energy_inside"] > 0
+
+
+@pytest.mark.parametrize("needs_input_gradient", [False, True])
+def test_only_a_penalty_that_needs_input_gradients_gets_them_and_leaves_mixed_precision(needs_input_gradient):
+    listener = Listener(needs_input_gradient)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        train_losses(small_model(listener), CLIPS)
+    (told,) = listener.told
+    assert told["amp"] is not needs_input_gradient
+    assert told["actors"].clips.requires_grad is needs_input_gradient
+    assert told["actors"].features.dtype == (torch.float32 if needs_input_gradient else torch.bfloat16)
+
+
+def test_a_penaltys_chance_is_of_seed_rank_and_step_alone(message_hub, monkeypatch):
+    def drawn(seed=0, rank=0, step=3, disturb=False):
+        monkeypatch.setattr("stal.engine.preprocessor.get_rank", lambda: rank)
+        message_hub.update_info("iter", step)
+        listener = Listener(False)
+        model = small_model(listener, seed=seed)
+        if disturb:
+            torch.rand(5)
+            model.data_preprocessor.prepare(CLIPS, True)
+        train_losses(model, CLIPS)
+        assert listener.told[0]["step"] == step
+        return tuple(listener.told[0]["drawn"])
+
+    assert drawn() == drawn(disturb=True)
+    assert len({drawn(), drawn(seed=1), drawn(rank=1), drawn(step=4)}) == 4
+    mixing = small_model().data_preprocessor.generator_of(3, "mixing")
+    assert tuple(torch.rand(4, generator=mixing).tolist()) != drawn()
+
+
+def test_a_penalty_can_ask_for_the_scores_of_the_same_actors_again():
+    listener = Listener(False)
+    model = small_model(listener)
+    moving = dataclasses.replace(CLIPS[1], boxes=CLIPS[1].boxes + torch.arange(FRAMES)[None, :, None])
+    train_losses(model, [CLIPS[0], moving])
+    actors = listener.told[0]["actors"]
+    torch.testing.assert_close(actors.rescored(actors.clips), actors.logits)
+    frames = torch.tensor([0, 7])
+    tubelets = torch.cat([CLIPS[0].boxes, moving.boxes[:, 7:].expand(-1, FRAMES, -1)])
+    held = model.detector.class_logits(actors.clips, tubelets, actors.clip_index)
+    torch.testing.assert_close(actors.rescored(actors.clips, frames), held)
+    assert not torch.allclose(held, actors.logits)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [2], [1], [0, 2]])
+def test_some_actors_can_be_scored_alone_with_the_same_dropout(rows):
+    listener = Listener(False)
+    model = small_model(listener)
+    model.detector.classifier.dropout = 0.5
+    train_losses(model, CLIPS)
+    actors = listener.told[0]["actors"]
+    torch.testing.assert_close(actors.rescored(actors.clips), actors.logits)
+    alone = actors.alone(torch.tensor(rows))
+    assert len(alone.clips) == len({[0, 0, 1][row] for row in rows})
+    torch.testing.assert_close(alone.logits, actors.logits[rows], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"subset": 0.5}, {"subset": "one_actor"}, {"estimator": "finite_difference", "difference_step": 1e-4}],
+    ids=str,
+)
+def test_every_estimate_of_the_gradient_penalty_reaches_the_backbone(form):
+    model = small_model(GradientPenalty(0.5, **form))
+    model.detector.classifier.dropout = 0.5
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = train_losses(model, CLIPS)
+    assert losses["loss_pgg"] > 0 and losses["loss_pgg"].dtype == torch.float32
+    assert losses.get("pgg_estimator_error", 0) < 0.1  # other dropout would be far off
+    losses["loss_pgg"].backward()
+    assert all(p.grad.any() for p in model.detector.backbone.parameters() if p.ndim == 5)
+
+
+def test_actors_are_told_with_their_labels_scenes_and_share():
+    listener = Listener(False)
+    train_losses(small_model(listener), CLIPS)
+    actors = listener.told[0]["actors"]
+    assert (actors.labels.tolist(), actors.scenes.tolist()) == ([0, 1, 0], [0, 0, 1])
+    assert actors.share == pytest.approx(3 / (3 + 2 * 4))
+    assert len(actors.masks) == len(actors.features) == 3

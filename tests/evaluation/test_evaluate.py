@@ -24,7 +24,9 @@ def test_numbers_are_those_of_hand_work(dump: Path, tmp_path: Path) -> None:
     assert metrics["frames"]["error_areas"]["counts"]["classification"] == 20
     assert metrics["frames"]["confusion"]["jump"] == {"taken_for": {"run": 20, "jump": 20, "swim": 0}, "missed": 0}
     assert metrics["tubes"]["recall"]["mean"] == pytest.approx(50)
-    assert set(metrics["intervals"]) == {name for name in metrics if "mAP" in name}
+    assert metrics["actor_accuracy"] == pytest.approx(200 / 3)  # one of the two that jump is taken for one who runs
+    accuracies = {"actor_accuracy", "worst_group_accuracy"}
+    assert set(metrics["intervals"]) == {name for name in metrics if "mAP" in name} | accuracies
     assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
 
@@ -65,6 +66,20 @@ def test_background_is_no_class_at_all():
 
     expected = (softplus(0) + softplus(0) + softplus(-3) + softplus(-2)) / 2
     assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_label_weight_is_the_target_of_the_tubelets_own_class():
+    logits = torch.tensor([[0.5, -1.0], [3.0, -2.0], [1.0, 2.0]])
+    labels, weights = torch.tensor([1, -1, 0]), torch.tensor([0.25, 0.6, 0.0])
+    targets = torch.tensor([[0.0, 0.25], [0.0, 0.0], [0.0, 0.0]])  # background has no class to weigh
+    by_hand = (F.softplus(logits) - targets * logits).sum() / 3
+    torch.testing.assert_close(classification_loss(logits, labels, weights), by_hand)
+
+
+def test_label_weights_of_one_change_nothing():
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([2, -1, 0, 0])
+    weighted = classification_loss(logits, labels, torch.ones(4))
+    torch.testing.assert_close(weighted, classification_loss(logits, labels))
 
 
 def test_frames_without_a_box_take_no_part_in_the_box_loss():

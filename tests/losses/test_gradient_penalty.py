@@ -1,240 +1,332 @@
-"""The gradient penalty is exact, has the stated scale, and refuses to be silently wrong."""
+"""Every form of the penalty is what it says, in value and in parameter gradient, with its schedule and its log."""
+
+import dataclasses
 
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from stal.errors import PenaltyError, ShapeError
-from stal.losses.gradient_penalty import GradientPenalty, _check, gradient_energy
-from stal.models.backbone import SlowFast
-from stal.models.detector import TubeDetector
+from stal.errors import ConfigError, PenaltyError
+from stal.losses.gradient_energy import energy_of, gradient_energy
+from stal.losses.gradient_penalty import GradientPenalty
+from stal.losses.scored_actors import ScoredActors
 
-
-class Linear(nn.Module):
-    """Logit of clip b: <weight, clip b>."""
-
-    def __init__(self, *size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(size, dtype=torch.float64))
-
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        return (self.weight * clips).flatten(1).sum(1)
-
-
-class Smooth(nn.Module):
-    """Two logits per clip, each a smooth function of all voxels."""
-
-    def __init__(self, channels: int = 3, num_logits: int = 2) -> None:
-        super().__init__()
-        self.conv = nn.Conv3d(channels, 4, 3, padding=1, dtype=torch.float64)
-        self.out = nn.Conv3d(4, num_logits, 1, dtype=torch.float64)
-
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        return self.out(torch.tanh(self.conv(clips))).mean((2, 3, 4))
+NO_ACTORS = torch.zeros(0, dtype=torch.int64)
+FORMS = [
+    {},
+    {"target": "log_probability"},
+    {"target": "sum_log_probability"},
+    {"target": "random_signs"},
+    {"squared": "time"},
+    {"squared": "block", "blocks": (2, 2, 3)},
+    {"squared": "block", "blocks": (1, 2, 2), "target": "random_signs", "reduction": "sum"},
+    {"squared": "ratio"},
+    {"squared": "ratio", "blocks": (2, 1, 2), "target": "sum_log_probability"},
+    {"reduction": "sum"},
+    {"subset": "one_actor"},
+    {"subset": 0.5, "squared": "time"},
+    {"subset": 0.5, "target": "random_signs"},
+]
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
+def told(network, scored, clip_index=(0, 0, 2), clips=None, **changes) -> ScoredActors:
+    """Return actors in three clips that are a leaf, and how to score them again."""
+    actors = scored(network, clip_index=clip_index)
+    clips = (actors.clips if clips is None else clips).detach().requires_grad_()
+    index = actors.clip_index
+
+    def score(clips, frames=None, rows=None):
+        return network(clips)[index if rows is None else index[rows].unique(return_inverse=True)[1]]
+
+    return dataclasses.replace(actors, clips=clips, logits=network(clips)[index], score=score, **changes)
 
 
-def random_masks(num: int, size: tuple[int, int, int]) -> torch.Tensor:
-    return torch.rand(num, *size) < 0.4
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def test_energy_of_a_linear_model_is_its_squared_weights_on_each_side_of_the_mask():
-    model = Linear(3, 2, 4, 5)
-    clips = torch.randn(1, 3, 2, 4, 5, dtype=torch.float64, requires_grad=True)
-    masks = random_masks(1, (2, 4, 5))
-    energy = gradient_energy(model(clips), clips, masks, torch.zeros(1, dtype=torch.int64))
-    weights = model.weight.detach().square().sum(0) * (2 * 4 * 5)
-    assert energy.outside.item() == pytest.approx((weights * ~masks[0]).sum().item(), rel=1e-6)
-    assert energy.inside.item() == pytest.approx((weights * masks[0]).sum().item(), rel=1e-6)
+def loss(penalty, actors, step=0, seed=0) -> float:
+    return penalty(actors, step=step, generator=generator(seed))["loss_pgg"].item()
 
 
-def small_detector(num_classes: int = 3) -> TubeDetector:
-    backbone = SlowFast(
-        depth=18, width=8, channel_ratio=4, norm="group", stem_kernels=((1, 3, 3), (3, 3, 3)), fusion_kernel=3
+def own_gradients(actors: ScoredActors) -> torch.Tensor:
+    """Return the gradient of each actor's own logit with respect to its clip, one actor after the other."""
+    return torch.stack(
+        [
+            torch.autograd.grad(logit, actors.clips, retain_graph=True)[0][clip]
+            for logit, clip in zip(actors.own_logits(), actors.clip_index, strict=True)
+        ]
     )
-    detector = TubeDetector(
-        backbone, num_classes=num_classes, regressor={"channels": 8, "bins": 2}, classifier={"bins": 3, "dropout": 0.0}
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_the_parameter_gradient_of_every_form_is_exact(form, scored, scorer, check_parameter_gradient):
+    penalty = GradientPenalty(0.7, **form)
+
+    def value():
+        return penalty(told(scorer, scored), step=0, generator=generator())["loss_pgg"]
+
+    check_parameter_gradient(value, list(scorer.parameters()))
+
+
+def test_the_papers_form_is_the_sum_over_actors_and_voxels_averaged_over_clips(scored, scorer):
+    actors = told(scorer, scored)
+    by_hand = (own_gradients(actors) * ~actors.masks[:, None]).square().sum()
+    assert loss(GradientPenalty(0.3, reduction="sum"), actors) == pytest.approx(0.3 * by_hand.item() / 3)
+
+
+def test_by_default_the_penalty_is_a_mean_over_actors_of_clips_of_unit_volume(scored, scorer):
+    actors = told(scorer, scored)
+    by_hand = (own_gradients(actors) * ~actors.masks[:, None]).square().sum()
+    assert loss(GradientPenalty(0.3), actors) == pytest.approx(0.3 * by_hand.item() / 3 * (2 * 3 * 4))
+
+
+def test_time_is_averaged_before_squaring_over_the_frames_that_are_not_the_actors(scored, linear_scorer):
+    actors = told(linear_scorer, scored)
+    gradients, outside = own_gradients(actors), ~actors.masks[:, None]
+    num_frames = outside.sum(2).clamp(min=1)
+    means = (gradients * outside).sum(2) / num_frames
+    by_hand = (means.square() * num_frames).sum() / 3 * (2 * 3 * 4)
+    assert loss(GradientPenalty(1.0, squared="time"), actors) == pytest.approx(by_hand.item())
+
+
+def test_blocks_are_those_of_the_energy(scored, scorer):
+    actors = told(scorer, scored)
+    by_hand = energy_of(own_gradients(actors), actors.masks, (2, 2, 3)).outside.mean().item()
+    assert loss(GradientPenalty(1.0, squared="block", blocks=(2, 2, 3)), actors) == pytest.approx(by_hand)
+    by_time = loss(GradientPenalty(1.0, squared="time"), actors)
+    assert loss(GradientPenalty(1.0, squared="block", blocks=(2, 1, 1)), actors) == pytest.approx(by_time)
+
+
+def test_the_ratio_is_the_part_of_the_energy_that_is_outside(scored, scorer):
+    actors = told(scorer, scored)
+    outside, inside = energy_of(own_gradients(actors), actors.masks)
+    expected = (outside / (outside + inside)).mean().item()
+    assert loss(GradientPenalty(1.0, squared="ratio"), actors) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_ratio_does_not_change_when_all_logits_are_larger(scored, scorer):
+    small = loss(GradientPenalty(1.0, squared="ratio"), told(scorer, scored))
+    with torch.no_grad():
+        scorer.logits *= 10
+    assert loss(GradientPenalty(1.0, squared="ratio"), told(scorer, scored)) == pytest.approx(small, rel=1e-5)
+
+
+@pytest.mark.parametrize(("everywhere", "ratio"), [(True, 0), (False, 1)])
+def test_a_gradient_on_one_side_only_has_a_ratio_of_0_or_1(everywhere, ratio, scored, scorer):
+    masks = torch.full((3, 2, 3, 4), everywhere)
+    assert loss(GradientPenalty(1.0, squared="ratio"), told(scorer, scored, masks=masks)) == pytest.approx(
+        ratio, abs=1e-5
     )
-    # A class layer that starts near zero would make the test blind.
-    nn.init.normal_(detector.classifier.logits.weight, std=0.3)
-    return detector.double().eval()
 
 
-@pytest.fixture
-def one_actor() -> tuple[TubeDetector, torch.Tensor, torch.Tensor, torch.Tensor]:
-    clips = torch.randn(1, 3, 8, 32, 32, dtype=torch.float64)
-    tubelets = torch.tensor([4.0, 6.0, 22.0, 27.0], dtype=torch.float64).expand(1, 8, 4)
-    masks = torch.zeros(1, 8, 32, 32, dtype=torch.bool)
-    masks[:, :, 6:27, 4:22] = True
-    return small_detector(), clips, tubelets, masks
+def test_over_all_signs_the_mean_penalty_is_the_sum_over_classes(scored, scorer):
+    actors = told(scorer, scored, clip_index=(1,))
+    found = set()
+    for seed in range(100):
+        found.add(round(loss(GradientPenalty(1.0, target="random_signs"), actors, seed=seed), 9))
+    assert len(found) == 4  # of 8 sign vectors, as s and -s are one
+    of_classes = [
+        gradient_energy(actors.logits[:, k], actors.clips, actors.masks, actors.clip_index).outside.item()
+        for k in range(3)
+    ]
+    assert sum(found) / 4 == pytest.approx(sum(of_classes))
 
 
-def penalty_of(detector, clips, tubelets, masks, label=1) -> torch.Tensor:
-    clips = clips.detach().requires_grad_()
-    index = torch.zeros(len(tubelets), dtype=torch.int64)
-    logits = detector.class_logits(clips, tubelets, index)
-    return gradient_energy(logits[:, label], clips, masks, index).outside.sum()
+def test_actors_draw_their_signs_independently(scored, scorer):
+    actors = told(scorer, scored, clip_index=(0, 0))
+    found = {loss(GradientPenalty(1.0, target="random_signs"), actors, seed=seed) for seed in range(200)}
+    assert len({round(value, 9) for value in found}) == 4 * 4
 
 
-def test_penalty_of_a_slowfast_equals_the_formula_computed_by_a_loop(one_actor):
-    detector, clips, tubelets, masks = one_actor
-    x = clips.clone().requires_grad_()
-    detector.class_logits(x, tubelets, torch.zeros(1, dtype=torch.int64))[0, 1].backward()
-    by_hand = 0.0
-    for t in range(8):
-        for row in range(32):
-            for column in range(32):
-                if not masks[0, t, row, column]:
-                    for channel in range(3):
-                        by_hand += x.grad[0, channel, t, row, column].item() ** 2
-    by_hand *= 8 * 32 * 32
-    assert penalty_of(detector, clips, tubelets, masks).item() == pytest.approx(by_hand, rel=1e-5)
-    assert by_hand > 1e-6
+@pytest.mark.parametrize(("subset", "num_draws"), [("one_actor", 2 * 3), (0.5, 3)])
+@pytest.mark.parametrize("form", [{}, {"squared": "ratio"}, {"estimator": "finite_difference"}], ids=str)
+def test_over_all_subsets_the_mean_penalty_and_its_gradient_are_those_of_all_actors(
+    subset, num_draws, form, scored, scorer
+):
+    """With one actor a clip of 2, 3 and 1, and with two clips of three."""
+    actors = told(scorer, scored, clip_index=(0, 1, 1, 0, 1, 2))
+
+    def of_all_losses(penalty, seed=0):
+        losses = penalty(actors, step=0, generator=generator(seed))
+        gradients = torch.autograd.grad(losses["loss_pgg"], list(scorer.parameters()), retain_graph=True)
+        logged = [losses["loss_pgg"], losses["pgg_energy_outside"], losses["pgg_energy_inside"]]
+        return torch.cat([torch.stack(logged).detach(), *[gradient.flatten() for gradient in gradients]])
+
+    penalty = GradientPenalty(1.0, subset=subset, **form)
+    draws = {}
+    for seed in range(60):
+        values = of_all_losses(penalty, seed)
+        draws[round(values[0].item(), 9)] = values
+    assert len(draws) == num_draws
+    mean = torch.stack(list(draws.values())).mean(0)
+    torch.testing.assert_close(mean, of_all_losses(GradientPenalty(1.0, **form)), rtol=1e-6, atol=1e-9)
 
 
-def test_parameter_gradient_of_a_slowfast_equals_central_differences(one_actor):
-    detector, clips, tubelets, masks = one_actor
-    penalty = penalty_of(detector, clips, tubelets, masks)
-    assert penalty.dtype == torch.float64
-    parameters = [p for name, p in detector.named_parameters() if name.startswith(("backbone", "classifier"))]
-    gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
-    step, reached = 1e-6, 0
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is None:  # the last bias moves no gradient
-            continue
-        direction = torch.randn_like(parameter)
-        ends = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                parameter += sign * step * direction
-            ends.append(penalty_of(detector, clips, tubelets, masks).item())
-            with torch.no_grad():
-                parameter -= sign * step * direction
-        numeric = (ends[0] - ends[1]) / (2 * step)
-        analytic = (gradient * direction).sum().item()
-        assert analytic == pytest.approx(numeric, rel=2e-4, abs=1e-6 * penalty.item())
-        reached += abs(analytic) > 0
-    assert reached > 60  # of 79: it reaches the weights of both pathways, not only the last layer
+def test_a_share_of_the_clips_is_scored_alone_and_needs_no_leaf(scored, scorer):
+    actors = told(scorer, scored)
+    asked = []
+
+    def score(clips, rows=None):
+        asked.append((clips.shape[0], clips.dtype, rows.tolist()))
+        return actors.score(clips, rows=rows)
+
+    constant = dataclasses.replace(actors, clips=actors.clips.detach(), score=score)
+    penalty = GradientPenalty(1.0, subset=0.5)
+    assert not penalty.needs_input_gradient
+    assert GradientPenalty(1.0).needs_input_gradient and GradientPenalty(1.0, subset="one_actor").needs_input_gradient
+    assert loss(penalty, constant) > 0
+    assert asked == [(1, torch.float64, [2])] or asked == [(1, torch.float64, [0, 1])]
+    with pytest.raises(PenaltyError, match="`score`"):
+        loss(penalty, dataclasses.replace(constant, score=None))
 
 
-def test_actors_of_one_clip_get_each_its_own_gradient():
-    model = Smooth()
-    clips = torch.randn(2, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    masks = random_masks(3, (2, 4, 4))
-    index = torch.tensor([0, 1, 0])
-    logits = model(clips)
-    together = gradient_energy(torch.stack([logits[0, 0], logits[1, 0], logits[0, 1]]), clips, masks, index)
-    for target, (clip, k) in enumerate([(0, 0), (1, 0), (0, 1)]):
-        alone = gradient_energy(model(clips)[clip, k][None], clips, masks[[target]], index[[target]])
-        assert together.outside[target].item() == pytest.approx(alone.outside.item(), rel=1e-6)
-        assert together.inside[target].item() == pytest.approx(alone.inside.item(), rel=1e-6)
+def test_a_share_of_the_clips_is_scored_in_full_precision():
+    network = nn.Conv3d(3, 2, (1, 4, 4))
+    index = torch.arange(2)
 
+    def score(clips, rows=None):
+        return network(clips).mean((2, 3, 4))[index if rows is None else index[: len(clips)]]
 
-def test_energy_does_not_change_when_the_same_clip_is_sampled_twice_as_finely():
-    model = Smooth(num_logits=1)
-    coarse = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64)
-    masks = random_masks(1, (2, 4, 4))
-    index = torch.zeros(1, dtype=torch.int64)
-
-    def energy(clips, masks, factor):
-        clips = clips.detach().requires_grad_()
-        logits = model(F.avg_pool3d(clips, (1, factor, factor)))
-        return gradient_energy(logits[:, 0], clips, masks, index).outside.item()
-
-    fine = coarse.repeat_interleave(2, 3).repeat_interleave(2, 4)
-    fine_masks = masks.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert energy(fine, fine_masks, 2) == pytest.approx(energy(coarse, masks, 1), rel=1e-6)
-
-
-def test_penalty_does_not_change_with_the_batch_size():
-    model, penalty = Smooth(num_logits=1), GradientPenalty(weight=0.3)
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64)
-    masks = random_masks(1, (2, 4, 4))
-    values = []
-    for size in (1, 5):
-        batch = clips.repeat(size, 1, 1, 1, 1).requires_grad_()
-        values.append(penalty(model(batch)[:, 0], batch, masks.repeat(size, 1, 1, 1), torch.arange(size)))
-    assert values[0]["loss_pgg"].item() == pytest.approx(values[1]["loss_pgg"].item(), rel=1e-6)
-    assert values[0]["loss_pgg"].item() == pytest.approx(0.3 * values[0]["pgg_energy_outside"].item(), rel=1e-6)
-
-
-def test_a_batch_without_actors_has_no_penalty():
-    clips = torch.randn(2, 3, 2, 4, 4, requires_grad=True)
-    none = torch.zeros(0)
-    losses = GradientPenalty(weight=1.0)(none, clips, torch.zeros(0, 2, 4, 4, dtype=torch.bool), none.long())
-    assert {name: value.item() for name, value in losses.items()} == {
-        "loss_pgg": 0,
-        "pgg_energy_outside": 0,
-        "pgg_energy_inside": 0,
-    }
-
-
-def test_the_penalty_stays_in_float32_under_autocast():
-    model = nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU(), nn.Conv3d(4, 1, 1))
-    clips = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
+    clips = torch.randn(2, 3, 2, 4, 4)
+    masks = torch.zeros(2, 2, 4, 4, dtype=torch.bool)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(clips).mean((1, 2, 3, 4))
-        energy = gradient_energy(logits, clips, random_masks(1, (2, 4, 4)), torch.zeros(1, dtype=torch.int64))
-    assert energy.outside.dtype == torch.float32
-    energy.outside.sum().backward()
-    assert model[0].weight.grad.abs().sum() > 0
+        actors = ScoredActors(score(clips), index, clips, index, masks, score=score)
+        assert actors.logits.dtype == torch.bfloat16
+        alone = actors.alone(torch.tensor([1]))
+        losses = GradientPenalty(1.0, subset=0.5)(actors, step=0, generator=generator())
+    assert alone.logits.dtype == losses["loss_pgg"].dtype == torch.float32
+    losses["loss_pgg"].backward()
+    assert network.weight.grad.dtype == torch.float32 and network.weight.grad.any()
 
 
-INDEX = torch.zeros(1, dtype=torch.int64)
+@pytest.mark.parametrize("rows", [(0, 1, 2, 3), (2,), (0, 3), (1, 2)])
+def test_actors_alone_are_themselves_in_fewer_clips(rows, scored, scorer):
+    actors = told(scorer, scored, clip_index=(2, 0, 2, 2), label_weights=torch.rand(4), scenes=torch.arange(4))
+    rows = torch.tensor(rows)
+    alone = actors.alone(rows)
+    assert alone.clips.is_leaf and alone.clips.requires_grad
+    assert len(alone.clips) == len(actors.clip_index[rows].unique())
+    assert alone.clips[alone.clip_index].equal(actors.clips[actors.clip_index[rows]])
+    torch.testing.assert_close(alone.logits, actors.logits[rows])
+    for name in ("labels", "masks", "label_weights", "scenes"):
+        assert getattr(alone, name).equal(getattr(actors, name)[rows])
+    torch.testing.assert_close(alone.rescored(2 * alone.clips), actors.rescored(2 * actors.clips)[rows])
 
 
-def test_refuses_clips_that_are_not_the_input_leaf():
-    model = Smooth(num_logits=1)
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    stem = clips * 2  # what pytorchvideo leaves in the list of pathways
-    with pytest.raises(PenaltyError, match="computed from something else"):
-        gradient_energy(model(stem)[:, 0], stem, random_masks(1, (2, 4, 4)), INDEX)
+def test_penalty_does_not_change_with_the_batch_size(scored, scorer):
+    clips = torch.randn(1, 3, 2, 3, 4, generator=generator(), dtype=torch.float64)
+    mask = torch.rand(1, 2, 3, 4, generator=generator()) < 0.4
+    for reduction in ("mean", "sum"):
+        penalty = GradientPenalty(1.0, reduction=reduction)
+        values = []
+        for size in (1, 5):
+            batch = clips.repeat(size, 1, 1, 1, 1).requires_grad_()
+            index, masks = torch.arange(size), mask.repeat(size, 1, 1, 1)
+            values.append(loss(penalty, ScoredActors(scorer(batch), 0 * index, batch, index, masks)))
+        assert values[0] == pytest.approx(values[1])
 
 
-def test_refuses_clips_that_the_logits_do_not_depend_on():
-    model = Smooth(num_logits=1)
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    other = clips.detach().clone().requires_grad_()
+@pytest.mark.parametrize("form", [*FORMS, {"estimator": "finite_difference"}], ids=str)
+def test_a_batch_without_actors_has_no_penalty(form, scored, scorer):
+    actors = told(scorer, scored, clip_index=())
+    losses = GradientPenalty(1.0, **form)(actors, step=0, generator=generator())
+    names = {"loss_pgg", "pgg_energy_outside", "pgg_energy_inside", "pgg_inside_share"}
+    assert set(losses) == names | ({"pgg_estimator_error"} if "estimator" in form else set())
+    assert all(value.item() == 0 for value in losses.values())
+
+
+@pytest.mark.parametrize("form", [*FORMS, {"estimator": "finite_difference"}], ids=str)
+def test_energies_and_their_share_are_logged_without_a_graph(form, scored, scorer):
+    losses = GradientPenalty(0.3, **form)(told(scorer, scored), step=0, generator=generator())
+    outside, inside = losses["pgg_energy_outside"].item(), losses["pgg_energy_inside"].item()
+    assert losses["pgg_inside_share"].item() == pytest.approx(inside / (outside + inside))
+    assert {name for name, value in losses.items() if value.requires_grad} == {"loss_pgg"}
+    if form.get("squared") != "ratio":
+        assert losses["loss_pgg"].item() == pytest.approx(0.3 * outside)
+
+
+@pytest.mark.parametrize("squared", ["voxel", "time"])
+@pytest.mark.parametrize("target", ["logit", "random_signs"])
+def test_the_finite_difference_has_the_exact_value_and_nearly_the_gradient(target, squared, scored, scorer):
+    actors, found = told(scorer, scored), []
+    for form in ({}, {"estimator": "finite_difference", "difference_step": 1e-4}):
+        losses = GradientPenalty(0.5, target=target, squared=squared, **form)(actors, step=0, generator=generator())
+        gradients = torch.autograd.grad(losses["loss_pgg"], list(scorer.parameters()), retain_graph=True)
+        found.append((losses["loss_pgg"].detach(), *gradients))
+    for exact, estimated in zip(*found, strict=True):
+        torch.testing.assert_close(estimated, exact, rtol=1e-3, atol=1e-3)
+    assert 0 < losses["pgg_estimator_error"] < 1e-4
+
+
+def test_the_finite_difference_needs_a_detector_that_can_be_asked(scored, scorer):
+    actors = dataclasses.replace(told(scorer, scored), score=None)
+    with pytest.raises(PenaltyError, match="`score`"):
+        loss(GradientPenalty(1.0, estimator="finite_difference"), actors)
+
+
+def test_the_penalty_follows_its_schedule(scored, scorer):
+    actors = told(scorer, scored)
+    whole = loss(GradientPenalty(0.4), actors)
+    penalty = GradientPenalty(0.4, interval=4, warmup_steps=16, start_step=8)
+    assert [step for step in range(17) if penalty.schedule.is_due(step)] == [8, 12, 16]
+    for step, part in ((8, 1 / 16), (12, 5 / 16), (16, 9 / 16), (24, 1), (400, 1)):
+        assert loss(penalty, actors, step) == pytest.approx(4 * part * whole)
+
+
+def test_the_same_generator_gives_the_same_penalty(scored, scorer):
+    actors = told(scorer, scored, clip_index=(0, 0, 1, 2, 2, 2))
+    for form in ({"target": "random_signs"}, {"subset": "one_actor"}, {"subset": 0.4}):
+        penalty = GradientPenalty(1.0, **form)
+        assert loss(penalty, actors, seed=1) == loss(penalty, actors, seed=1)
+        assert len({loss(penalty, actors, seed=seed) for seed in range(10)}) > 1
+
+
+def test_refuses_clips_that_are_not_the_input(scored, scorer):
+    actors = told(scorer, scored)
     with pytest.raises(PenaltyError, match="do not depend"):
-        gradient_energy(model(other)[:, 0], clips, random_masks(1, (2, 4, 4)), INDEX)
-
-
-def test_refuses_clips_without_gradient():
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64)
+        loss(GradientPenalty(1.0), dataclasses.replace(actors, clips=actors.clips.detach().clone().requires_grad_()))
     with pytest.raises(PenaltyError, match="does not require a gradient"):
-        gradient_energy(Smooth(num_logits=1)(clips)[:, 0], clips, random_masks(1, (2, 4, 4)), INDEX)
-
-
-def test_refuses_to_run_without_gradients():
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    logits = Smooth(num_logits=1)(clips)[:, 0]
-    with torch.no_grad(), pytest.raises(PenaltyError, match="switched off"):
-        gradient_energy(logits, clips, random_masks(1, (2, 4, 4)), INDEX)
-
-
-@pytest.mark.parametrize("model", [Linear(3, 2, 4, 4), Smooth(num_logits=1)], ids=["linear", "nonlinear"])
-def test_refuses_a_penalty_that_does_not_reach_the_weights(model):
-    clips = torch.randn(1, 3, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    logits = model.requires_grad_(False)(clips).flatten()
-    with pytest.raises(PenaltyError, match="does not reach the weights"):
-        gradient_energy(logits, clips, random_masks(1, (2, 4, 4)), INDEX)
+        loss(GradientPenalty(1.0), dataclasses.replace(actors, clips=actors.clips.detach()))
 
 
 @pytest.mark.parametrize(
-    ("masks", "index"),
+    ("arguments", "message"),
     [
-        (torch.zeros(1, 2, 4, 5, dtype=torch.bool), INDEX),
-        (torch.zeros(2, 2, 4, 4, dtype=torch.bool), INDEX),
-        (torch.zeros(1, 2, 4, 4, dtype=torch.bool), torch.zeros(2, dtype=torch.int64)),
+        ({"blocks": (1, 2, 2)}, "no meaning with squared = 'voxel'"),
+        ({"squared": "time", "blocks": (1, 2, 2)}, "no meaning"),
+        ({"squared": "block"}, "needs blocks"),
+        ({"squared": "block", "blocks": (1, 2)}, "three sizes"),
+        ({"squared": "block", "blocks": (1, 0, 2)}, "three sizes"),
+        ({"squared": "ratio", "estimator": "finite_difference"}, "'ratio' goes with"),
+        ({"squared": "ratio", "reduction": "sum"}, "'ratio' goes with"),
+        ({"estimator": "finite_difference", "difference_step": 0.0}, "difference_step"),
+        ({"subset": 0.0}, "subset"),
+        ({"subset": 1.0}, "subset"),
+        ({"interval": 0}, "Schedule"),
     ],
-    ids=["another size", "another number", "another number of clips"],
 )
-def test_refuses_masks_that_do_not_fit(masks, index):
-    clips = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
-    with pytest.raises(ShapeError, match="must be"):  # the check itself: while tests run, jaxtyping comes before it
-        _check(clips.mean((1, 2, 3, 4)), clips, masks, index)
+def test_impossible_forms_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        GradientPenalty(1.0, **arguments)
+
+
+def test_unknown_names_are_refused_with_those_that_are_known():
+    from stal.losses.gradient_penalty import Target, _check_choice  # jaxtyping refuses them first while tests run
+
+    with pytest.raises(ConfigError, match="target = 'logits' is none of 'logit', 'log_probability'"):
+        _check_choice("target", "logits", Target)
+
+
+def test_blocks_keep_the_energy_of_a_spread_cue_and_drop_what_cancels():
+    """The logit is 3 times the mean of the clip, and as much again of a pattern whose mean is 0."""
+    index = torch.zeros(1, dtype=torch.int64)
+    clips = torch.randn(1, 1, 4, 4, 4, generator=generator(), dtype=torch.float64).requires_grad_()
+    pattern = torch.randn(1, 1, 4, 4, 4, generator=generator(1), dtype=torch.float64)
+    pattern = pattern - pattern.mean()
+    pattern = 3 * pattern / pattern.square().mean().sqrt()
+    logits = nn.Parameter(torch.ones(1, 1, dtype=torch.float64)) * ((3 + pattern) * clips).mean()
+    actors = ScoredActors(logits, index, clips, index, torch.zeros(1, 4, 4, 4, dtype=torch.bool))
+    assert loss(GradientPenalty(1.0), actors) == pytest.approx(9 + 9)
+    assert loss(GradientPenalty(1.0, squared="block", blocks=(4, 4, 4)), actors) == pytest.approx(9)
+    assert 9 < loss(GradientPenalty(1.0, squared="time"), actors) < 9 + 9

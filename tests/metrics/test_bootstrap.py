@@ -13,7 +13,7 @@ from stal.data.detection_files import read_detections
 from stal.errors import ConfigError
 from stal.metrics import resampling
 from stal.metrics.average_precision import MeanAveragePrecision, mean_average_precision
-from stal.metrics.bootstrap import bootstrap
+from stal.metrics.bootstrap import bootstrap, estimate_drop
 from stal.metrics.class_mean import class_means
 from stal.metrics.headlines import AVERAGED_THRESHOLDS, headline_values
 from stal.metrics.overlaps import frame_overlaps, tube_overlaps
@@ -233,6 +233,36 @@ def test_a_negative_seed_is_an_error() -> None:
 def test_one_draw_is_an_error() -> None:
     with pytest.raises(ConfigError, match="1 bootstrap draws give no interval; draw at least 2"):
         bootstrap(make_tables([], 2), num_draws=1)
+
+
+def test_the_interval_of_a_drop_is_that_of_all_pairs_of_draws() -> None:
+    random = np.random.default_rng(0)
+    first, second = np.append(0.8, random.normal(0.85, 0.03, 200)), np.append(0.3, random.normal(0.3, 0.04, 150))
+    drop = estimate_drop(first, np.append(second, np.nan))
+    assert drop.value == pytest.approx(50)
+    pairs = np.array([a - b for a in first[1:] for b in second[1:]])
+    expected = 100 * (np.quantile(pairs, [0.025, 0.975]) - (pairs.mean() - 0.5))
+    np.testing.assert_allclose(drop.interval, expected, rtol=0, atol=1e-10)
+    assert drop.std == pytest.approx(100 * pairs.std(), rel=0.01)
+    risen = estimate_drop(second, first)
+    assert risen.value == pytest.approx(-50)
+    np.testing.assert_allclose(risen.interval, -expected[::-1], rtol=0, atol=1e-10)
+
+
+def test_the_same_draws_of_two_sets_are_no_pairs() -> None:
+    draws = np.append(0.5, np.random.default_rng(0).normal(0.5, 0.05, 300))
+    drop = estimate_drop(draws, draws)
+    assert drop.value == 0
+    low, high = drop.interval
+    assert (low, high) == (pytest.approx(-13.9, abs=2), pytest.approx(13.9, abs=2))  # 1.96 sqrt(2) 5 points
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "value"),
+    [([0.5], [0.25], 25.0), ([np.nan, 0.5, 0.5], [0.2, 0.1, 0.2], None), ([0.5, 0.4, 0.6], [0.5, 0.3], 0.0)],
+)
+def test_without_draws_of_both_sets_a_drop_has_no_interval(first: list, second: list, value: float | None) -> None:
+    assert asdict(estimate_drop(np.array(first), np.array(second))) == {"value": value, "interval": None, "std": None}
 
 
 @pytest.mark.data

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,26 @@ def test_perfect_predictions_give_100_percent_and_null_where_nothing_is_annotate
     assert counts == {"num_videos": 1, "num_frames": 10, "num_detections": 10, "num_tubes": 1}
     assert metrics["protocol"]["name"] == "voc"
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+def test_the_accuracy_of_actors_stands_beside_the_maps() -> None:
+    videos = tuple(replace(ANNOTATED.videos[0], key=f"v{n}", scene="gym") for n in range(6))
+    found = {video.key: PERFECT for video in videos[1:]}
+    metrics = evaluate(replace(ANNOTATED, videos=videos), found, {}, num_draws=30)
+    assert metrics["actor_accuracy"] == metrics["worst_group_accuracy"] == 100 * (5 / 6)
+    for name in ("actor_accuracy", "worst_group_accuracy"):
+        low, high = metrics["intervals"][name]["interval"]
+        assert low < metrics[name] < high
+    assert metrics["actors"]["worst_group"] == {"action": "run", "scene": "gym", "num_tubes": 6}
+    assert metrics["actors"]["chance"] == 50
+    assert metrics["actors"]["num_not_found"] == 1
+    assert json.loads(json.dumps(metrics, allow_nan=False)).keys() == metrics.keys()
+
+
+def test_headlines_only_leaves_out_what_is_behind_them() -> None:
+    whole, headlines = (evaluate(ANNOTATED, {"v": PERFECT}, {}, headlines_only=only) for only in (False, True))
+    assert whole.keys() - headlines.keys() == {"frames", "tubes"}
+    assert {name: whole[name] for name in headlines} == headlines
 
 
 def test_nothing_found_gives_0() -> None:

@@ -1,9 +1,12 @@
 """The tube detector: what goes in, what comes out, and that it can learn."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from stal.errors import ConfigError, ShapeError
 from stal.models.backbone import SlowFast
@@ -98,22 +101,80 @@ def test_decoding_undoes_encoding(seed):
     torch.testing.assert_close(decode_boxes(encode_boxes(boxes, anchors), anchors), boxes, atol=1e-3, rtol=1e-4)
 
 
-def test_losses_are_finite_and_name_one_logit_per_actor():
+def test_losses_are_finite_and_actors_are_scored():
     output = small_detector().train().loss(batch_of_squares())
     assert set(output.losses) == {
         "loss_objectness", "loss_proposal_box", "loss_box", "loss_presence", "loss_class"
     }  # fmt: skip
     assert all(torch.isfinite(loss) for loss in output.losses.values())
-    assert output.actor_logits.shape == (2,)
-    assert output.clip_index.tolist() == [0, 1]
+    assert output.logits.shape == (2, 3)
+    assert output.tubelets.equal(torch.cat(batch_of_squares().boxes))
+    assert output.actors.tolist() == output.clip_index.tolist() == [0, 1]
 
 
-def test_actor_logits_are_those_of_the_actors_own_tubes_and_classes():
+def test_actor_logits_are_those_of_the_actors_own_tubes():
     detector, batch = small_detector().eval(), batch_of_squares()
     detector.proposals.train()
     output = detector.loss(batch)
     logits = detector.class_logits(batch.clips, torch.cat(batch.boxes), torch.tensor([0, 1]))
-    torch.testing.assert_close(output.actor_logits, torch.stack([logits[0, 0], logits[1, 1]]))
+    torch.testing.assert_close(output.logits, logits)
+
+
+def test_actor_logits_are_a_linear_function_of_their_features_after_dropout():
+    detector, batch = small_detector().train(), batch_of_squares()
+    detector.classifier.dropout = 0.5
+    output = detector.loss(batch)
+    assert set(output.dropout.unique().tolist()) == {0.0, 2.0}
+    torch.testing.assert_close(output.logits, detector.classifier.logits(output.features * output.dropout))
+
+
+def test_actors_can_be_scored_again_with_the_same_dropout():
+    detector, batch = small_detector().train(), batch_of_squares()
+    detector.classifier.dropout = 0.5
+    output = detector.loss(batch)
+    for _ in range(2):
+        again = detector.class_logits(batch.clips, output.tubelets, output.clip_index, output.dropout)
+        torch.testing.assert_close(again, output.logits)
+    drawn = detector.class_logits(batch.clips, output.tubelets, output.clip_index)
+    assert not torch.allclose(drawn, output.logits)
+
+
+def test_dropout_keeps_everything_outside_training():
+    classifier = small_detector().classifier
+    classifier.dropout = 0.5
+    assert classifier.eval().draw_dropout(2).unique().tolist() == [1.0]
+
+
+def test_the_share_is_that_of_the_actors_terms_in_the_classification_loss():
+    detector, batch = small_detector().train(), batch_of_squares()
+    output = detector.loss(batch)
+    assert output.share == 2 / (2 + 2 * 8)  # two actors, and 8 samples of each clip
+    own = F.binary_cross_entropy_with_logits(output.logits, torch.eye(2, 3), reduction="sum") / 2
+    # Of the actors alone, as samples of no clip.
+    detector.num_samples = 0
+    alone = detector.loss(batch)
+    assert alone.share == 1
+    torch.testing.assert_close(alone.losses["loss_class"], own)
+
+
+def test_label_weights_are_the_targets_of_the_actors_and_of_the_samples_that_show_them():
+    detector, batch = small_detector().train(), batch_of_squares()
+
+    def trained(weights):
+        torch.manual_seed(5)
+        output = detector.loss(
+            dataclasses.replace(batch, label_weights=weights), [boxes[:, 4] for boxes in batch.boxes]
+        )
+        (of_bias,) = torch.autograd.grad(output.losses["loss_class"], detector.classifier.logits.bias)
+        return output.losses, of_bias
+
+    whole, of_bias = trained((torch.ones(1), torch.ones(1)))
+    torch.testing.assert_close(trained(None)[0], whole)
+    less, of_less = trained((torch.ones(1), torch.tensor([0.25])))
+    # The gradient of a class's bias is the mean of scores minus targets. Of 6 tubelets 3 show the second actor, which
+    # is of class 1: the actor itself, the proposal, and the actor's own box among the samples.
+    torch.testing.assert_close(of_less - of_bias, torch.tensor([0.0, 0.75 * 3 / 6, 0.0]))
+    assert all(less[name] == whole[name] for name in whole if name != "loss_class")
 
 
 def test_a_batch_without_actors_can_be_trained_on():
@@ -124,7 +185,9 @@ def test_a_batch_without_actors_can_be_trained_on():
     )
     output = small_detector().train().loss(empty)
     sum(output.losses.values()).backward()
-    assert output.actor_logits.shape == (0,)
+    assert output.logits.shape == (0, 3)
+    assert output.tubelets.shape == (0, 8, 4)
+    assert output.share == 0
 
 
 def test_given_proposals_replace_the_detectors_own():

@@ -67,7 +67,7 @@ class SeekableVideos:
         verify_copy(video, path, self.group_size)
 
     def _encode(self, video: Video, path: Path) -> None:
-        rate = _frame_rate(video)
+        rate = frame_rate(video)
         frames = _frames_to_encode(video)
         first = next(frames)
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -97,7 +97,7 @@ class SeekableVideos:
         }
 
 
-def _frame_rate(video: Video) -> Fraction:
+def frame_rate(video: Video) -> Fraction:
     """Return the annotated frames per second, else those that the file tells, else 25."""
     fps = video.fps
     if fps is None:

@@ -1,0 +1,69 @@
+"""The scene shift of a detector as a table on the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from stal.evaluation.report import MIN_WIDTH, new_console
+from stal.metrics.actor_accuracy import ACTOR_ACCURACY
+from stal.metrics.scene_shift import SHIFT_METRICS
+
+_HEADERS = ("frame-mAP\n@0.5", "video-mAP\n@0.5", "actor\naccuracy", "over\nchance", "worst\ngroup")
+
+
+def print_scene_shift(shift: Mapping[str, Any]) -> None:
+    """Print the numbers of every set with their intervals, and their drop from the first set.
+
+    Args:
+        shift: as of `scene_shift`.
+    """
+    first, protocol, bootstrap = shift["first"], shift["protocol"], shift["bootstrap"]
+    table = Table(
+        "set",
+        min_width=MIN_WIDTH,
+        title=f"{len(shift['sets'])} sets, protocol {protocol['name']} ({protocol['hash']})",
+        caption="over chance: the actor accuracy - that of a guess",
+    )
+    for header in _HEADERS:
+        table.add_column(header, justify="right")
+    table.add_column("which group is the worst")
+
+    def add_rows(
+        label: str, numbers: Mapping[str, Any], sign: str = "", over_chance: str = "", group: str = ""
+    ) -> None:
+        *others, worst = (_number(numbers[metric]["value"], sign) for metric in SHIFT_METRICS)
+        table.add_row(escape(label), *others, over_chance, worst, group, style=None if sign else "bold")
+        if bootstrap is not None:
+            *others, worst = (_interval(numbers[metric]["interval"], sign) for metric in SHIFT_METRICS)
+            table.add_row(f"{bootstrap['confidence']:.0%} interval", *others, "", worst)
+
+    for name, of_set in shift["sets"].items():
+        add_rows(name, of_set, over_chance=_over_chance(of_set), group=_worst_group(of_set["actors"]))
+        if name != first:
+            add_rows(f"drop from {first}", shift["drops"][name], sign="+")
+        table.add_section()
+    new_console().print(table)
+
+
+def _over_chance(of_set: Mapping[str, Any]) -> str:
+    accuracy, chance = of_set[ACTOR_ACCURACY]["value"], of_set["actors"]["chance"]
+    return _number(None if accuracy is None else accuracy - chance, "+")
+
+
+def _worst_group(actors: Mapping[str, Any]) -> str:
+    worst = actors["worst_group"]
+    if worst is None:
+        return "-"
+    size = f"{worst['num_tubes']} tubes; of {actors['num_groups']} groups"
+    left_out = f"{actors['num_groups_left_out']} of < {actors['min_tubes']} tubes left out"
+    return f"{escape(worst['action'])}, {escape(worst['scene'])}\n{size}\n{left_out}"
+
+
+def _number(value: float | None, sign: str) -> str:
+    return "-" if value is None else f"{value:{sign}.1f}"
+
+
+def _interval(ends: tuple[float, float] | list[float] | None, sign: str) -> str:
+    return "-" if ends is None else f"{ends[0]:{sign}.1f} to {ends[1]:{sign}.1f}"

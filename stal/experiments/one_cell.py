@@ -1,0 +1,144 @@
+"""One cell in its own process: train, test on every set, look at the gradients, write the result.
+
+This module is imported before the first cell is begun, with everything heavy that a training needs, so that no cell
+waits for it.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+import stal.engine.runner  # what entry.train imports late
+import stal.evaluation.scene_shift_table  # noqa: F401
+from stal.data.formats.whole_file import open_whole
+from stal.engine.entry import measure_scene_shift, train
+from stal.engine.gradient_share import GradientShare, measure_gradient_share
+from stal.errors import ConfigError
+from stal.experiments.results import RESULT_FILE
+from stal.experiments.spec import Options
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What the process of a cell is told.
+
+    Attributes:
+        folder: where everything is written.
+        config: path of the base config.
+        options: what the cell changes in it.
+        sets: to test on: by name a split or a folder.
+        gradient_set: name of the set on which the gradients are looked at.
+        metrics: headline numbers that each set must give.
+        recipe: what it all comes to, written beside the result.
+        known: what the result says besides the numbers.
+        keep_checkpoint: keep the trained weights.
+    """
+
+    folder: Path
+    config: str
+    options: Options
+    sets: Mapping[str, str]
+    gradient_set: str
+    metrics: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    known: Mapping[str, Any]
+    keep_checkpoint: bool
+
+    @property
+    def result(self) -> Path:
+        """The file of the result."""
+        return self.folder / RESULT_FILE
+
+    @property
+    def log(self) -> Path:
+        """The file of what the process prints."""
+        return self.folder / "log.txt"
+
+
+def run_cell(job: CellJob) -> None:
+    """Train and test a cell on one thread, and write its result."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    watch = _Watch()
+    write_whole(job.folder / "recipe.json", job.recipe)
+    train(job.config, work_dir=str(job.folder), options=job.options)
+    watch.note("train")
+    metrics = _test(job)
+    watch.note("test")
+    share = _look_at_gradients(job)
+    watch.note("gradients")
+    result = {
+        **job.known,
+        "status": "done",
+        "metrics": metrics,
+        "gradient_share": dataclasses.asdict(share),
+        "seconds": watch.seconds,
+        "cpu_seconds": watch.cpu_seconds,
+        "num_threads": torch.get_num_threads(),
+    }
+    write_whole(job.result, result)
+    if not job.keep_checkpoint:
+        for checkpoint in [*job.folder.glob("*.pth"), job.folder / "last_checkpoint"]:
+            checkpoint.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, which is there only when it is complete."""
+    with open_whole(path) as file:
+        file.write(f"{json.dumps(content, indent=2, allow_nan=False)}\n".encode())
+
+
+class _Watch:
+    """Says how long each step took, and how long it kept the processor busy.
+
+    Attributes:
+        seconds: of each step by its name.
+        cpu_seconds: the same, of all threads of this process.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
+        self._last, self._last_cpu = time.monotonic(), time.process_time()
+
+    def note(self, step: str) -> None:
+        """Note that a step has ended, and the next begins."""
+        now, now_cpu = time.monotonic(), time.process_time()
+        self.seconds[step], self.cpu_seconds[step] = now - self._last, now_cpu - self._last_cpu
+        self._last, self._last_cpu = now, now_cpu
+
+
+def _test(job: CellJob) -> dict[str, dict[str, float]]:
+    """Return the headline numbers of every set."""
+    results = measure_scene_shift(
+        job.config,
+        str(job.folder),
+        list(job.sets.values()),
+        work_dir=str(job.folder),
+        options=job.options,
+        headlines_only=True,
+    )
+    metrics = dict(zip(job.sets, results.values(), strict=True))
+    for name, of_set in metrics.items():
+        missing = [metric for metric in job.metrics if metric not in of_set]
+        if missing:
+            raise ConfigError(f"metrics: set {name!r} has no {missing[0]!r}; it has {', '.join(of_set)}")
+    return metrics
+
+
+def _look_at_gradients(job: CellJob) -> GradientShare:
+    """Return how much of the gradients lies in the actors, on the set that was chosen for it."""
+    return measure_gradient_share(
+        job.config,
+        str(job.folder),
+        split=job.sets[job.gradient_set],
+        work_dir=str(job.folder),
+        options=job.options,
+    )

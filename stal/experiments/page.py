@@ -1,0 +1,156 @@
+"""The page of an experiment: how it was measured, its tables and plots, and what is missing."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stal.data.formats.whole_file import open_whole
+from stal.experiments.cells import Cell
+from stal.experiments.plots import plot_gradient_energy, plot_robustness
+from stal.experiments.results import Result
+from stal.experiments.spec import Experiment, Grid, Options
+from stal.experiments.tables import (
+    Results,
+    detail_table,
+    difference_table,
+    grid_table,
+    inside_share,
+    set_measure,
+)
+from stal.visualize.plot_style import save_figure
+
+_READING = """\
+Numbers are means over seeds ± one standard deviation (with n - 1); a number alone is of one seed, which has none. The
+seed decides weights, order, augmentation, mixing and the chance in penalties; the data are the same for all. A
+difference is paired: taken seed by seed, and then the mean, in brackets its 95 % interval by Student's t, and the
+number of seeds. The intervals say how much is owed to the seed, not to the choice of videos, and they are not corrected
+for their number: of twenty without any true difference, about one leaves out 0."""
+
+
+def write_page(experiment: Experiment, results: Results, path: Path) -> None:
+    """Write the page and, beside it, its plots.
+
+    Args:
+        experiment: what was to be run.
+        results: of every cell.
+        path: the Markdown file.
+    """
+    plots = {
+        "robustness": plot_robustness(experiment, results),
+        "gradient_energy": plot_gradient_energy(experiment, results),
+    }
+    captions = {
+        "robustness": f"{experiment.shifted} over {experiment.iid}: on the dotted line, nothing is lost with the scene",
+        "gradient_energy": f"{experiment.shifted} over the share of the input gradient's energy inside the actor",
+    }
+    lines = [*_head(experiment, results), *_how(experiment, results)]
+    for grid in experiment.grids:
+        lines += _grid(experiment, grid, results)
+    lines += ["## Plots", ""]
+    for name, figure in plots.items():
+        plot = path.with_name(f"{path.stem}_{name}.png")
+        save_figure(figure, plot)
+        lines += [f"![{captions[name]}]({plot.name})", ""]
+    lines += _missing(results)
+    with open_whole(path) as file:
+        file.write("\n".join(lines).rstrip().encode() + b"\n")
+
+
+def _head(experiment: Experiment, results: Results) -> list[str]:
+    states = Counter(result.state for result in results.values())
+    counts = f"{states['done']} of {len(results)} cells are measured"
+    counts += f", {states['failed']} failed" if states["failed"] else ""
+    command = f"python tools/experiment.py {experiment.path.as_posix()}"
+    return [
+        f"<!-- Made by `{command}`. Do not edit: the next run replaces it. -->",
+        "",
+        f"# {experiment.title}",
+        "",
+        f"*Made by `{command}`, never edited by hand; {counts}.*",
+        "",
+        *([experiment.about, ""] if experiment.about else []),
+    ]
+
+
+def _how(experiment: Experiment, results: Results) -> list[str]:
+    """Return how the numbers came about, as the results themselves say it."""
+    done = [result.content for result in results.values() if result.state == "done"]
+    options = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in experiment.options.items())
+    lines = [f"- config: `{experiment.config}`" + (f" with {options}" if options else "")]
+    lines += [f"- data `{{{made.name}}}`: `{shlex.join(['python', *made.command])}`" for made in experiment.data]
+    sets = (f"`{name}`" + (f" ({given})" if given != name else "") for name, given in experiment.sets.items())
+    lines += [f"- sets: {', '.join(sets)}; numbers are {experiment.metric} in percent, where no other is named"]
+    lines += [f"- mixer {text}" for text in _settings(experiment.mixers)]
+    lines += [f"- penalty {text}" for text in _settings(experiment.penalties)]
+    lines += [f"- data digests: {text}" for text in _different(done, "data")]
+    commits = Counter(content["commit"][:10] + (" with changes" if content["dirty"] else "") for content in done)
+    lines += ["- commits: " + ", ".join(f"{commit} ({count} cells)" for commit, count in commits.items())] * bool(done)
+    lines += [f"- machine: {text}" for text in _different(done, "machine")]
+    lines += [f"- versions: {text}" for text in _different(done, "versions")]
+    threads = sorted({content["num_threads"] for content in done})
+    lines += [f"- threads of a training: {', '.join(map(str, threads))}"] * bool(done)
+    volume = [content["gradient_share"]["volume_share"] for content in done]
+    if volume:
+        actors = sorted({content["gradient_share"]["num_actors"] for content in done})
+        lines += [
+            f"- gradient energy in the actor: of the actor's own logit, in its annotated box, mean of "
+            f"{', '.join(map(str, actors))} actors of `{experiment.iid}`; the box has {100 * volume[0]:.1f} % of the "
+            "clip's voxels"
+        ]
+    return ["## How it was measured", "", *lines, "", _READING, ""]
+
+
+def _settings(of_names: Mapping[str, Options]) -> list[str]:
+    """Return the name of every mixer or penalty, and what it sets in the config."""
+    set_by = {
+        name: ", ".join(f"`{key}={json.dumps(value)}`" for key, value in options.items() if value is not None)
+        for name, options in of_names.items()
+    }
+    return [f"`{name}`: {text or 'nothing'}" for name, text in set_by.items()]
+
+
+def _different(contents: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """Return what results say under a key, each different answer once."""
+    return list(
+        dict.fromkeys(", ".join(f"{name} {value}" for name, value in c[key].items()) for c in contents if c[key])
+    )
+
+
+def _grid(experiment: Experiment, grid: Grid, results: Results) -> list[str]:
+    seeds = "one seed" if len(grid.seeds) == 1 else f"{len(grid.seeds)} seeds"
+    lines = [f"## {grid.title}", "", f"{seeds} ({', '.join(map(str, grid.seeds))}). {grid.about}".rstrip(), ""]
+    if grid.compare_to:
+        for metric in experiment.metrics:
+            lines += [f"### {metric}", "", *detail_table(grid, results, experiment, metric), ""]
+        return [*lines, f"### Differences in {experiment.metric}", "", *difference_table(grid, results, experiment), ""]
+    for name in experiment.sets:
+        lines += [f"### {name}", "", *grid_table(grid, results, set_measure(name, experiment.metric)), ""]
+    return [*lines, "### Gradient energy in the actor, percent", "", *grid_table(grid, results, inside_share), ""]
+
+
+def _missing(results: Results) -> list[str]:
+    """Return what is not on the page, and why."""
+    of_state = {
+        state: [(cell, result) for cell, result in results.items() if result.state == state]
+        for state in ("failed", "stale", "missing")
+    }
+    lines = []
+    if of_state["failed"]:
+        lines += ["## Failed", "", *(f"- `{cell}`: {_one_line(result)}" for cell, result in of_state["failed"]), ""]
+    if of_state["stale"]:
+        lines += ["## Left out", "", "Measured with another config or other data, and to be measured again:", ""]
+        lines += [_names(of_state["stale"]), ""]
+    if of_state["missing"]:
+        lines += ["## Not yet measured", "", _names(of_state["missing"]), ""]
+    return lines
+
+
+def _names(cells: list[tuple[Cell, Result]]) -> str:
+    return ", ".join(f"`{cell}`" for cell, _ in cells)
+
+
+def _one_line(result: Result) -> str:
+    return " ".join(result.content["error"].split())

@@ -1,0 +1,50 @@
+"""How much worse a detector is where the scene lies: the headline numbers of several test sets, side by side."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
+from stal.metrics.bootstrap import estimate, estimate_drop
+from stal.metrics.summary import Evaluation
+
+SHIFT_METRICS = ("frame_mAP@0.5", "video_mAP@0.5", ACTOR_ACCURACY, WORST_GROUP_ACCURACY)
+
+
+def scene_shift(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return the numbers of every set, and how much lower each is than that of the first set.
+
+    The sets are drawn from independently, even if they show the same performances (see `estimate_drop`).
+
+    Args:
+        evaluations: by the name of the set, all by one protocol; the first set is what the others are compared with.
+
+    Returns:
+        What `scene_shift.json` holds, in percent: `first`, its name; `sets`, of each set its size, the `SHIFT_METRICS`
+        as of `estimate`, and `actors`, which says what a guess gives and which group is the worst; `drops`, of each
+        set but the first the same metrics as of `estimate_drop`: first - this; the protocol and the bootstrap.
+    """
+    first, *others = evaluations
+    summary = evaluations[first].summary
+    draws = {name: of_set.draws for name, of_set in evaluations.items()}
+    return {
+        "first": first,
+        "sets": {
+            name: {
+                "num_videos": of_set.summary["num_videos"],
+                "num_truth_tubes": of_set.summary["num_truth_tubes"],
+                **{metric: dataclasses.asdict(estimate(draws[name][metric])) for metric in SHIFT_METRICS},
+                "actors": of_set.summary["actors"],
+            }
+            for name, of_set in evaluations.items()
+        },
+        "drops": {
+            name: {
+                metric: dataclasses.asdict(estimate_drop(draws[first][metric], draws[name][metric]))
+                for metric in SHIFT_METRICS
+            }
+            for name in others
+        },
+        "protocol": summary["protocol"],
+        "bootstrap": summary.get("bootstrap"),
+    }

@@ -1,0 +1,53 @@
+from typing import Any
+
+import pytest
+
+from stal.evaluation.scene_shift_table import print_scene_shift
+from stal.metrics.scene_shift import SHIFT_METRICS
+
+
+def numbers(*values: float | None, intervals: bool) -> dict[str, Any]:
+    return {
+        name: {"value": value, "interval": (value - 5, value + 5) if intervals and value is not None else None}
+        for name, value in zip(SHIFT_METRICS, values, strict=True)
+    }
+
+
+def shift(*, intervals: bool = True, worst: dict[str, Any] | None = None) -> dict[str, Any]:
+    actors = {"chance": 11.1, "worst_group": worst, "num_groups": 9, "num_groups_left_out": 3, "min_tubes": 5}
+    return {
+        "first": "iid",
+        "sets": {
+            "iid": numbers(72.25, 67.5, 83.0, 40.0, intervals=intervals) | {"actors": actors},
+            "scene_only": numbers(10.0, None, 12.1, 20.0, intervals=intervals) | {"actors": actors},
+        },
+        "drops": {"scene_only": numbers(62.25, None, 70.9, 20.0, intervals=intervals)},
+        "protocol": {"name": "voc", "hash": "0123abcd"},
+        "bootstrap": {"confidence": 0.95} if intervals else None,
+    }
+
+
+def rows(printed: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+
+
+def test_sets_stand_below_each_other_with_intervals_and_drops(capsys: pytest.CaptureFixture[str]) -> None:
+    print_scene_shift(shift(worst={"action": "walk", "scene": "gym", "num_tubes": 7}))
+    printed = rows(capsys.readouterr().out)
+    numbers_of = {row[0]: row[1:] for row in printed if row[0] and "interval" not in row[0]}
+    assert list(numbers_of) == ["iid", "scene_only", "drop from iid"]
+    assert numbers_of["iid"][:5] == ["72.2", "67.5", "83.0", "+71.9", "40.0"]
+    about_worst = [row[6] for row in printed[:3]]
+    assert about_worst == ["walk, gym", "7 tubes; of 9 groups", "3 of < 5 tubes left out"]
+    assert numbers_of["scene_only"][:5] == ["10.0", "-", "12.1", "+1.0", "20.0"]
+    assert numbers_of["drop from iid"][:5] == ["+62.2", "-", "+70.9", "", "+20.0"]
+    intervals = [row[1:4] for row in printed if row[0] == "95% interval"]
+    assert intervals[0] == ["67.2 to 77.2", "62.5 to 72.5", "78.0 to 88.0"]
+    assert intervals[2] == ["+57.2 to +67.2", "-", "+65.9 to +75.9"]
+
+
+def test_without_draws_there_are_no_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    print_scene_shift(shift(intervals=False))
+    printed = rows(capsys.readouterr().out)
+    assert [row[0] for row in printed if row[0]][-3:] == ["iid", "scene_only", "drop from iid"]
+    assert {row[6] for row in printed if row[0] in ("iid", "scene_only")} == {"-"}
