@@ -7,12 +7,11 @@ A step is the forward and the backward pass of the whole detector on a prepared 
 configs/_base_/scenes.py; on a GPU the SlowFast R50 8x8 of configs/_base_/ucf24.py in mixed precision, which steps of a
 penalty that needs input gradients leave, as in training. The steps of all penalties alternate, and the fastest of each
 counts. On the CPU times are processor time, which other work on the machine changes little. Peak memory is on a GPU the
-most that PyTorch had allocated; on the CPU the most that a fresh process grew by over its first steps, by getrusage.
+most that PyTorch had allocated; on the CPU the most that a fresh process grew by over its first steps (Linux).
 """
 
 import argparse
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -157,15 +156,16 @@ def measure_bytes(name: str, case: Case, num_actors: int, device: torch.device) 
     model = build_model(name, build_detector(case), device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    before = peak_resident_bytes()
+    before = 0 if device.type == "cuda" else peak_resident_bytes()
     for _ in range(2):
         training_step(model, inputs, case, number=0)
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_resident_bytes() - before
 
 
 def peak_resident_bytes() -> int:
-    """Return the most memory that this process has had (Linux counts it in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most memory that this process has had, as Linux tells it; getrusage would inherit its parent's."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].removesuffix("kB")) * 1024
 
 
 def measure_all_bytes(names: list[str], case: Case, num_actors: int, device: torch.device) -> Iterator[int]:
@@ -204,8 +204,8 @@ def main() -> None:
             table = Table(
                 "penalty",
                 title=f"{case.name}; {device_name}",
-                caption=f"{case.num_clips} clips of {frames} x {height} x {width}, {num_actors} actors each"
-                + (", mixed precision" if case.mixed_precision else ""),
+                caption=f"{case.num_clips} clips of {frames} x {height} x {width}; actors a clip: {num_actors}"
+                + ("; mixed precision" if case.mixed_precision else ""),
             )
             for column in ("ms", "ratio", "peak MiB", "ratio"):
                 table.add_column(column, justify="right")

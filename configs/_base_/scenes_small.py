@@ -55,10 +55,11 @@ model = dict(
         regressor=dict(channels=16, bins=3, num_steps=1),
         classifier=dict(bins=3, dropout=0.1),
         num_samples=2,
+        box_weight=0.25,
     ),
 )
 
-train_cfg = dict(by_epoch=True, max_epochs=12)
+train_cfg = dict(by_epoch=True, max_epochs=10)
 optim_wrapper = dict(
     type=OptimWrapper, optimizer=dict(type=AdamW, lr=4e-3, weight_decay=0.05), clip_grad=dict(max_norm=5.0)
 )

@@ -92,16 +92,16 @@ class YamlNode:
 class _Loader(yaml.SafeLoader):
     """PyYAML's loader of plain values, without its two traps."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; of two equal keys the last would be kept and the other lost."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.constructor.ConstructorError(
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Return a mapping as it is written; of two equal keys the last would be kept and the other lost."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if any(key.value == earlier.value for earlier in keys[:number]):
+                raise yaml.composer.ComposerError(
                     problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return node
 
 
 _Loader.add_implicit_resolver(  # YAML 1.2's floats; those of YAML 1.1, which PyYAML knows, need a dot and a sign

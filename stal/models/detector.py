@@ -69,6 +69,7 @@ class TubeDetector(nn.Module):
         positive_iou: IoU on the keyframe from which a proposal shows an actor.
         nms_iou: mean IoU over which the worse of two tubelets of a class is dropped.
         min_score: class scores below this are dropped.
+        box_weight: weight of the losses of boxes and presence; that of the classification is 1.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class TubeDetector(nn.Module):
         positive_iou: float = 0.5,
         nms_iou: float = 0.5,
         min_score: float = 0.01,
+        box_weight: float = 1.0,
     ) -> None:
         super().__init__()
         in_channels = backbone.slow_channels + backbone.fast_channels
@@ -98,6 +100,7 @@ class TubeDetector(nn.Module):
         self.positive_iou = positive_iou
         self.nms_iou = nms_iou
         self.min_score = min_score
+        self.box_weight = box_weight
 
     def loss(self, batch: ClipBatch, proposals: list[Float32[Tensor, "_ 4"]] | None = None) -> TrainOutput:
         """Return the losses of a batch of normalised clips.
@@ -138,13 +141,17 @@ class TubeDetector(nn.Module):
         steps = self._regress(features, cuboids, sample_clip)
         actor_tubelets, actor_valid = torch.cat(actors), torch.cat(list(batch.valid))
         targets, valid = actor_tubelets[matched], actor_valid[matched]
-        losses["loss_box"] = torch.stack(
-            [
-                box_loss(step.deltas[shows_actor], encode_boxes(targets, step.anchors[shows_actor]), valid)
-                for step in steps
-            ]
-        ).sum()
-        losses["loss_presence"] = torch.stack([presence_loss(s.presence[shows_actor], valid) for s in steps]).sum()
+        losses["loss_box"] = (
+            self.box_weight
+            * torch.stack(
+                [
+                    box_loss(step.deltas[shows_actor], encode_boxes(targets, step.anchors[shows_actor]), valid)
+                    for step in steps
+                ]
+            ).sum()
+        )
+        presence = torch.stack([presence_loss(step.presence[shows_actor], valid) for step in steps])
+        losses["loss_presence"] = self.box_weight * presence.sum()
         tubelets = clip_boxes(steps[-1].tubelets, height, width)
 
         labels = torch.cat(list(batch.labels))

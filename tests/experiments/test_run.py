@@ -1,12 +1,11 @@
 """An experiment from its file to its page, with trainings of a few steps."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from stal.errors import ConfigError
 from stal.experiments.run import Places, _describe_failure, print_plan, run_experiment
 from stal.experiments.spec import read_experiment
 
@@ -68,14 +67,16 @@ def test_cells_run_and_fail_and_are_run_again_only_if_they_must(write, places, c
     assert "stale   none/none/0" in capfd.readouterr().out
 
 
-def test_what_a_component_refuses_is_said_before_anything_runs(write, places, tmp_path):
+def test_what_a_component_refuses_is_said_before_anything_is_made(read, places):
     penalties = {"bad": {"type": "stal.losses.gradient_penalty.GradientPenalty", "weight": 1, "wait": 2}}
-    path = write(**CHANGES, penalties=penalties)
-    command = [sys.executable, str(ROOT / "tools" / "experiment.py"), str(path), "--work-dir", str(tmp_path / "work")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert done.returncode == 1
-    assert "error: cell none/bad/0: model.penalty: GradientPenalty: got an unexpected keyword argument" in done.stderr
-    assert not (tmp_path / "work").exists()
+    with pytest.raises(ConfigError, match=r"cell none/bad/0: model\.penalty: GradientPenalty: .*'wait'"):
+        run_experiment(read(**CHANGES, penalties=penalties), places)
+    assert not places.work_dir.exists() and not places.data_dir.exists()
+
+
+def test_there_is_at_least_one_process(read, places):
+    with pytest.raises(ConfigError, match="--jobs 0"):
+        run_experiment(read(**CHANGES), places, num_processes=0)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ def test_a_mapping_may_be_merged_into_another_that_changes_it(tmp_path):
     assert load(tmp_path, text).value["b"] == {"x": 1, "y": 3}
 
 
+def test_merging_may_go_on_from_a_mapping_that_is_deeper(tmp_path):
+    text = "a: &a {x: 1}\nb: {c: {d: &d {<<: *a, x: 2}}}\ne: {<<: *d, z: 3}\n"
+    value = load(tmp_path, text).value
+    assert value["e"] == {"x": 2, "z": 3}
+    assert value["b"] == {"c": {"d": {"x": 2}}}
+
+
 def test_a_missing_file_and_a_broken_one_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml.*experiments/"):
         load_yaml(tmp_path / "nowhere.yaml")

@@ -214,3 +214,16 @@ def test_a_detector_trained_on_two_clips_finds_their_actors():
         distance = (tubelets.boxes[best] - batch.boxes[clip][0]).abs().max()
         assert distance < 4  # the moving square moves by 14
         assert tubelets.presence[best].min() > 0.5
+
+
+def test_boxes_weigh_as_much_as_asked():
+    light, plain = small_detector(), small_detector()
+    light.load_state_dict(plain.state_dict())
+    light.box_weight = 0.25
+    losses = []
+    for detector in (plain, light):
+        torch.manual_seed(0)
+        losses.append(detector.loss(batch_of_squares()).losses)
+    for name in ("loss_box", "loss_presence"):
+        assert losses[1][name].item() == pytest.approx(0.25 * losses[0][name].item(), rel=1e-5)
+    assert losses[1]["loss_class"].item() == pytest.approx(losses[0]["loss_class"].item(), rel=1e-5)
