@@ -1,4 +1,4 @@
-"""Time every mixer against a training step: of the small model of the scenes, and of SlowFast R50 on UCF101-24.
+"""Time every mixer and source of masks against a training step: of the scenes' small model, and of R50 on UCF101-24.
 
 A step is that of the config without mixing: forward and backward pass, and the optimizer. The mixers mix every clip
 here, so that a config that mixes half of its clips pays less. The goal is 20 % of the small step and 5 % of R50's.
@@ -7,8 +7,10 @@ here, so that a config that mixes half of its clips pays less. The goal is 20 % 
 """
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,7 +26,15 @@ from stal.mixing.batch_mix import BatchMix
 from stal.mixing.chain import Chain, Mixer
 from stal.mixing.cuboid_mix import CuboidMix
 from stal.mixing.fame import FAME
-from stal.mixing.provenance import add_provenance
+from stal.mixing.layers import add_provenance
+from stal.mixing.mask_sources import (
+    DifferenceMasks,
+    EmptyMasks,
+    MaskSource,
+    ProvenanceMasks,
+    RandomMasks,
+    SourceClipMasks,
+)
 from stal.mixing.scene_swap import SceneSwap
 from stal.mixing.still_mix import StillMix
 from stal.structures import Clip, ClipBatch
@@ -46,6 +56,16 @@ MIXERS: dict[str, Mixer] = {
     "StillMix": StillMix(probability=1.0),
     "FAME": FAME(probability=1.0),
     "Chain of SceneSwap and BatchMix": Chain([SceneSwap(probability=1.0), BatchMix(probability=1.0)]),
+}
+
+MASK_SOURCES: dict[str, MaskSource] = {
+    "ProvenanceMasks": ProvenanceMasks(),
+    "ProvenanceMasks, grown by 10 %": ProvenanceMasks(grow=0.1),
+    "SourceClipMasks": SourceClipMasks(),
+    "DifferenceMasks": DifferenceMasks(),
+    "RandomMasks, displaced": RandomMasks("displaced"),
+    "RandomMasks, bernoulli": RandomMasks("bernoulli"),
+    "EmptyMasks": EmptyMasks(),
 }
 
 
@@ -104,7 +124,7 @@ def time_step(config: Config, clips: list[Clip], device: torch.device, repeats: 
 
 
 def compare(name: str, device: torch.device, num_clips: int | None, repeats: int, step_repeats: int) -> Table:
-    """Return the times of all mixers for the clips of one model."""
+    """Return the times of all mixers and sources of masks for the clips of one model."""
     config = load_config(Path(__file__).parents[1] / "configs" / CONFIGS[name])
     clips = make_clips(config, num_clips or config.train_dataloader.batch_size)
     step = time_step(config, clips, device, step_repeats)
@@ -112,15 +132,21 @@ def compare(name: str, device: torch.device, num_clips: int | None, repeats: int
     threads = f"CPU, {torch.get_num_threads()} threads"
     shape = " x ".join(str(length) for length in batch.clips.shape)
     table = Table(
-        "mixer",
+        "mixer, or source of masks",
         title=f"{name}: {CONFIGS[name]}; {torch.cuda.get_device_name(device) if device.type == 'cuda' else threads}",
         caption=f"clips {shape}, {NUM_ACTORS} actors each, all mixed; a training step takes {1e3 * step:.1f} ms",
     )
     table.add_column("ms", justify="right")
     table.add_column("% of a step", justify="right")
-    for label, mixer in MIXERS.items():
-        generator = torch.Generator().manual_seed(0)
-        taken = seconds(lambda: mixer(batch, generator), device, repeats)  # noqa: B023 (run at once)
+    generator = torch.Generator().manual_seed(0)
+    mixed = MIXERS["SceneSwap"](dataclasses.replace(batch, originals=batch.clips), generator)
+    actors = torch.arange(sum(map(len, mixed.labels)), device=device)
+    runs: dict[str, Callable[[], object]] = {name: partial(mixer, batch, generator) for name, mixer in MIXERS.items()}
+    runs |= {name: partial(source, mixed, actors, generator) for name, source in MASK_SOURCES.items()}
+    for label, run in runs.items():
+        if label == next(iter(MASK_SOURCES)):
+            table.add_section()
+        taken = seconds(run, device, repeats)
         table.add_row(label, f"{1e3 * taken:.2f}", f"{100 * taken / step:.1f}")
     return table
 

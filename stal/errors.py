@@ -43,4 +43,4 @@ class CheckpointError(StalError, RuntimeError):
 
 
 class PenaltyError(StalError, RuntimeError):
-    """A gradient penalty would be silently wrong: it does not see the input clip or does not reach the weights."""
+    """A penalty would be silently wrong: it is not told what it needs, or its gradient misses clip or weights."""

@@ -1,5 +1,6 @@
 """Run an experiment: a grid of mixers, penalties and seeds, and the page of its results."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from stal.experiments.spec import read_experiment
 def main() -> None:
     parser = command_line.new_parser(
         "Train and test every cell of an experiment that has no valid result yet, and write its page of tables and "
-        "plots. It may be interrupted, and goes on where it was.",
+        "plots. It may be interrupted, also by SIGTERM, and goes on where it was when it is called again.",
         "python tools/experiment.py experiments/scenes.yaml --only 'BatchMix/*' '*/none/0' --jobs 2",
     )
     add = parser.add_argument
@@ -26,6 +27,7 @@ def main() -> None:
     add("--page", metavar="PAGE.md", help="the page; its plots go beside it (default: docs/results/<name>.md)")
     args = parser.parse_args()
     experiment = read_experiment(args.experiment)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background process does not hear
 
     # Late: a mistake in the file is said at once, and the process of a cell, which imports this file, needs none of it.
     from stal.experiments.run import Places, make_page, print_plan, run_experiment

@@ -1,4 +1,4 @@
-"""The model that mmengine's runners train and test: preprocessor, tube detector, gradient penalty."""
+"""The model that mmengine's runners train and test: preprocessor, tube detector, penalty."""
 
 import contextlib
 import dataclasses
@@ -65,8 +65,9 @@ class DetectionModel(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor)
         if penalty is not None and detector.backbone.norm == "batch":
             raise ConfigError(
-                "model.penalty: with norm='batch' a clip's gradient reaches the other clips of its batch; use "
-                "norm='group' or norm='frozen_batch' in model.detector.backbone"
+                "model.penalty: with norm='batch' the scores of a clip depend on the other clips of its batch, also on "
+                "those that a penalty changes or leaves out, and their gradients reach them; use norm='group' or "
+                "norm='frozen_batch' in model.detector.backbone"
             )
         if proposals not in ("network", "ground_truth") and not proposals.endswith(".npz"):
             raise ConfigError(f"model.proposals = {proposals!r} is neither 'network', 'ground_truth' nor an .npz file")
@@ -128,12 +129,12 @@ class DetectionModel(BaseModel):
 
         def score(clips: Tensor, frames: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
             tubelets, clip_index, dropout = output.tubelets, output.clip_index, output.dropout
-            if frames is not None:
-                each = torch.arange(len(tubelets), device=tubelets.device)
-                tubelets = tubelets[each, frames[clip_index]][:, None].expand_as(tubelets)
             if rows is not None:
                 tubelets, dropout = tubelets[rows], dropout[rows]
                 clip_index = clip_index[rows].unique(return_inverse=True)[1]
+            if frames is not None:  # of the clips that are left
+                each = torch.arange(len(tubelets), device=tubelets.device)
+                tubelets = tubelets[each, frames[clip_index]][:, None].expand_as(tubelets)
             return self.detector.class_logits(clips, tubelets, clip_index, dropout)
 
         return ScoredActors(

@@ -13,7 +13,8 @@ from mmengine.model import BaseDataPreprocessor
 
 from stal.data.transforms import PendingClip
 from stal.mixing.chain import Mixer
-from stal.mixing.provenance import ActorMask, add_provenance
+from stal.mixing.layers import add_provenance
+from stal.mixing.provenance import ActorMask
 from stal.structures import Clip, ClipBatch
 
 
@@ -38,9 +39,11 @@ class ClipPreprocessor(BaseDataPreprocessor):
     Args:
         mixer: makes mixed clips with provenance of unmixed ones; None for no mixing.
         mask: what marks an actor's voxels if there is no mixer: its `box` or its `silhouette`.
+        keep_originals: hand on in `originals` what the clips were before they were mixed, for `DifferenceMasks`.
         mean, std: of each channel, on the scale 0 to 255; the defaults are SlowFast's 0.45 and 0.225.
-        seed: of the mixer, which draws from (seed, rank, number of the batch), so that a resumed training mixes as one
-            that was never cut off; None for torch's seed, which a runner sets to its own.
+        seed: of the mixer, penalty and penalty masks, which draw from (seed, rank, number of the batch), so that a
+            resumed training goes on as one that was never cut off; None for torch's seed, which a runner sets to its
+            own.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class ClipPreprocessor(BaseDataPreprocessor):
         mixer: Mixer | None = None,
         *,
         mask: ActorMask = "box",
+        keep_originals: bool = False,
         mean: Sequence[float] = (114.75, 114.75, 114.75),
         std: Sequence[float] = (57.375, 57.375, 57.375),
         seed: int | None = None,
@@ -55,6 +59,7 @@ class ClipPreprocessor(BaseDataPreprocessor):
         super().__init__(non_blocking=True)
         self.mixer = mixer
         self.mask = mask
+        self.keep_originals = keep_originals
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1, 1), persistent=False)
         self.seed = torch.initial_seed() if seed is None else seed
@@ -70,6 +75,8 @@ class ClipPreprocessor(BaseDataPreprocessor):
         clips = [clip.pixels_to(self.device) for clip in data]
         batch = ClipBatch.from_clips(clips).to(self.device)
         if training:
+            if self.keep_originals:
+                batch = dataclasses.replace(batch, originals=batch.clips)
             batch = self.mixer(batch, self._next_generator()) if self.mixer else add_provenance(batch, self.mask)
         originals = None if batch.originals is None else self.normalize(batch.originals)
         return PreparedBatch(dataclasses.replace(batch, clips=self.normalize(batch.clips), originals=originals), clips)

@@ -84,7 +84,7 @@ def _actors(summary: Mapping[str, Any]) -> str:
 
     actors = summary["actors"]
     worst = actors["worst_group"]
-    text = f"actor accuracy {number(ACTOR_ACCURACY)}, of a guess {_number(actors['chance'])}"
+    text = f"actor accuracy {number(ACTOR_ACCURACY)}, of the most common class {_number(actors['majority'])}"
     if worst is None:
         return text
     group = f"{worst['action']}, {worst['scene']}, {worst['num_tubes']} tubes"

@@ -10,7 +10,7 @@ from stal.evaluation.report import MIN_WIDTH, new_console
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY
 from stal.metrics.scene_shift import SHIFT_METRICS
 
-_HEADERS = ("frame-mAP\n@0.5", "video-mAP\n@0.5", "actor\naccuracy", "over\nchance", "worst\ngroup")
+_HEADERS = ("frame-mAP\n@0.5", "video-mAP\n@0.5", "actor\naccuracy", "over\nmajority", "worst\ngroup")
 
 
 def print_scene_shift(shift: Mapping[str, Any]) -> None:
@@ -24,32 +24,39 @@ def print_scene_shift(shift: Mapping[str, Any]) -> None:
         "set",
         min_width=MIN_WIDTH,
         title=f"{len(shift['sets'])} sets, protocol {protocol['name']} ({protocol['hash']})",
-        caption="over chance: the actor accuracy - that of a guess",
+        caption="over majority: the actor accuracy - that of always naming the most common class\n"
+        "paired: the intervals are for sets that show the same videos, each draw the same ones",
     )
     for header in _HEADERS:
         table.add_column(header, justify="right")
-    table.add_column("which group is the worst")
+    table.add_column("videos, and which\ngroup is the worst")
 
     def add_rows(
-        label: str, numbers: Mapping[str, Any], sign: str = "", over_chance: str = "", group: str = ""
+        label: str,
+        numbers: Mapping[str, Any],
+        sign: str = "",
+        over_majority: str = "",
+        about: str = "",
     ) -> None:
         *others, worst = (_number(numbers[metric]["value"], sign) for metric in SHIFT_METRICS)
-        table.add_row(escape(label), *others, over_chance, worst, group, style=None if sign else "bold")
+        table.add_row(escape(label), *others, over_majority, worst, about, style=None if sign else "bold")
         if bootstrap is not None:
             *others, worst = (_interval(numbers[metric]["interval"], sign) for metric in SHIFT_METRICS)
             table.add_row(f"{bootstrap['confidence']:.0%} interval", *others, "", worst)
 
     for name, of_set in shift["sets"].items():
-        add_rows(name, of_set, over_chance=_over_chance(of_set), group=_worst_group(of_set["actors"]))
+        about = f"{of_set['num_videos']:,} videos\n{_worst_group(of_set['actors'])}"
+        add_rows(name, of_set, over_majority=_over_majority(of_set), about=about)
         if name != first:
-            add_rows(f"drop from {first}", shift["drops"][name], sign="+")
+            drop = shift["drops"][name]
+            add_rows(f"drop from {first}", drop, sign="+", about="paired" if drop["is_paired"] else "")
         table.add_section()
     new_console().print(table)
 
 
-def _over_chance(of_set: Mapping[str, Any]) -> str:
-    accuracy, chance = of_set[ACTOR_ACCURACY]["value"], of_set["actors"]["chance"]
-    return _number(None if accuracy is None else accuracy - chance, "+")
+def _over_majority(of_set: Mapping[str, Any]) -> str:
+    accuracy, majority = of_set[ACTOR_ACCURACY]["value"], of_set["actors"]["majority"]
+    return _number(None if accuracy is None else accuracy - majority, "+")
 
 
 def _worst_group(actors: Mapping[str, Any]) -> str:

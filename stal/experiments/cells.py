@@ -35,12 +35,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell with all that its numbers depend on.
+    """A cell with all that was chosen for it; the code, and so what it sets by default, is noted beside its result.
 
     Attributes:
         cell: the cell.
         options: what it changes in the base config; folders of data are still `{name}`.
-        recipe: the resolved config, the data and the sets, as plain values.
+        recipe: the resolved config, the data, the sets and the one for the gradients, as plain values.
     """
 
     cell: Cell
@@ -105,15 +105,20 @@ def _plan(experiment: Experiment, cell: Cell, base: Config) -> PlannedCell:
     except ConfigError as error:
         raise ConfigError(f"{experiment.path}: cell {cell}: {error}") from error
     recipe = {
-        "config": {
-            key: value
-            for key, value in config.to_dict().items()
-            if key not in _WITHOUT_EFFECT and not key.startswith("_")
-        },
+        "config": describe_config(config),
         "data": {made.name: list(made.command) for made in experiment.data},
         "sets": dict(experiment.sets),
+        "gradient_set": experiment.iid,
     }
-    return PlannedCell(cell, options, json.loads(json.dumps(recipe, default=_dotted_name)))
+    return PlannedCell(cell, options, recipe)
+
+
+def describe_config(config: Config) -> dict[str, Any]:
+    """Return what numbers depend on in a config, as plain values: a class is its dotted name."""
+    kept = {
+        key: value for key, value in config.to_dict().items() if key not in _WITHOUT_EFFECT and not key.startswith("_")
+    }
+    return json.loads(json.dumps(kept, default=_dotted_name))
 
 
 def _dotted_name(value: Any) -> str:

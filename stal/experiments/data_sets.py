@@ -7,12 +7,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stal.data.formats.whole_file import open_whole
 from stal.errors import ConfigError
+from stal.experiments.lock import locked
 from stal.experiments.spec import DataToMake
 
 _MADE = "made.json"
@@ -33,7 +35,8 @@ def data_folders(data: Sequence[DataToMake], root: Path) -> dict[str, Path]:
 def make_data(data: Sequence[DataToMake], root: Path) -> dict[str, Path]:
     """Make the data sets that are missing, and return their folders.
 
-    A data set is made beside its folder and then moved there, so that the folder is there only when it is complete.
+    A data set is made in a folder of its own beside its place and then moved there, so that it is there only when it is
+    complete. Of two processes, the second waits for the first.
 
     Args:
         data: each may use those before it.
@@ -47,26 +50,22 @@ def make_data(data: Sequence[DataToMake], root: Path) -> dict[str, Path]:
         folder = folders[made.name]
         if folder.is_dir():
             continue
-        unfinished = folder.with_name(f"{folder.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was interrupted
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        command = _fill(made.command, folders | {"out": unfinished}, f"data.{made.name}")
-        print(f"making {made.name}: {shlex.join(command)}", flush=True)
-        done = subprocess.run([sys.executable, *command], text=True, stderr=subprocess.PIPE)
-        if done.returncode or not unfinished.is_dir():
-            said = "\n".join(done.stderr.strip().splitlines()[-_NUM_LINES:]) or "it made no folder {out}"
-            raise ConfigError(f"data.{made.name}: `{shlex.join(command)}` failed: {said}")
-        with open_whole(unfinished / _MADE) as file:
-            file.write(json.dumps({"command": command, "digest": _digest(unfinished)}, indent=2).encode())
-        unfinished.replace(folder)
+        with locked(folder.with_name(f"{folder.name}.lock"), f"the making of {folder}", wait=True):
+            if not folder.is_dir():  # it may have been made meanwhile
+                _make(made, folders)
     return folders
 
 
-def data_digests(folders: Mapping[str, Path]) -> dict[str, str]:
-    """Return a digest of the files of every data set that is there."""
-    return {
-        name: json.loads((folder / _MADE).read_text())["digest"] for name, folder in folders.items() if folder.is_dir()
-    }
+def data_digests(folders: Mapping[str, Path], sets: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a digest of the files that are there now, of every data set and of every set that is given as a path.
+
+    Args:
+        folders: of the data sets that are made.
+        sets: by name what is tested; a split has no files of its own.
+    """
+    made = {name: _digest(folder) for name, folder in folders.items() if folder.is_dir()}
+    paths = {name: Path(given) for name, given in (sets or {}).items() if "{" not in given}  # others are in `made`
+    return made | {f"sets.{name}": _digest(path) for name, path in paths.items() if path.exists()}
 
 
 def fill_folders(value: Any, folders: Mapping[str, Path], place: str) -> Any:
@@ -92,10 +91,31 @@ def _fill(texts: Sequence[str], folders: Mapping[str, Path], place: str) -> list
     return [_PLACE.sub(lambda match: str(folders[match[1]]), text) for text in texts]
 
 
-def _digest(folder: Path) -> str:
-    """Return a digest of the names and contents of all files in a folder."""
+def _make(made: DataToMake, folders: Mapping[str, Path]) -> None:
+    """Make a data set; what there is of it is removed if that fails or is interrupted."""
+    folder = folders[made.name]
+    scratch = Path(tempfile.mkdtemp(prefix=f"{folder.name}.unfinished.", dir=folder.parent))
+    try:
+        out = scratch / folder.name
+        command = _fill(made.command, {**folders, "out": out}, f"data.{made.name}")
+        print(f"making {made.name}: {shlex.join(command)}", flush=True)
+        done = subprocess.run([sys.executable, *command], text=True, stderr=subprocess.PIPE)
+        if done.returncode or not out.is_dir():
+            said = "\n".join(done.stderr.strip().splitlines()[-_NUM_LINES:]) or "it made no folder {out}"
+            raise ConfigError(f"data.{made.name}: `{shlex.join(command)}` failed: {said}")
+        with open_whole(out / _MADE) as file:
+            file.write(json.dumps({"command": command}, indent=2).encode())
+        out.replace(folder)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _digest(path: Path) -> str:
+    """Return a digest of a file, or of the names and contents of all files in a folder."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != _MADE):
+        total.update(file.relative_to(path).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:16]

@@ -27,6 +27,7 @@ def run_in_fresh_processes(
     num_processes: int,
     *,
     log_of: Callable[[Job], Path],
+    preload: Sequence[str] = (),
 ) -> Generator[tuple[Job, int], None, None]:
     """Call `function` with every job, each in a process of its own; closed early, end the processes at once.
 
@@ -35,13 +36,14 @@ def run_in_fresh_processes(
         jobs: are started in this order.
         num_processes: how many run at once.
         log_of: file that gets what the process of a job prints; its folder is made.
+        preload: further modules that the server imports; what changes in their files later, no job sees.
 
     Yields:
         Every job with the exit code of its process, as they end: 0 if `function` returned, 1 if it raised, and the
         negative number of the signal that ended it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([function.__module__])
+    context.set_forkserver_preload([function.__module__, *preload])
     waiting = deque(jobs)
     running: dict[int, tuple[ForkServerProcess, Job]] = {}
     try:

@@ -6,6 +6,7 @@ waits for it.
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +19,26 @@ import torch
 import stal.engine.runner  # what entry.train imports late
 import stal.evaluation.scene_shift_table  # noqa: F401
 from stal.data.formats.whole_file import open_whole
+from stal.engine.config import load_config
 from stal.engine.entry import measure_scene_shift, train
 from stal.engine.gradient_share import GradientShare, measure_gradient_share
 from stal.errors import ConfigError
-from stal.experiments.results import RESULT_FILE
+from stal.experiments.cells import describe_config
+from stal.experiments.data_sets import fill_folders
+from stal.experiments.lock import locked
+from stal.experiments.results import LOCK_FILE, RESULT_FILE
 from stal.experiments.spec import Options
+from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
+from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS
+
+HEADLINES = (
+    ACTOR_ACCURACY,
+    WORST_GROUP_ACCURACY,
+    *(f"frame_mAP@{threshold}" for threshold in FRAME_THRESHOLDS),
+    *(f"video_mAP@{threshold}" for threshold in VIDEO_THRESHOLDS),
+    "video_mAP@0.5:0.95",
+)
+"""The numbers of every set; one that is not defined on it, as its videos have no scenes or no tubes, is null."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +48,10 @@ class CellJob:
     Attributes:
         folder: where everything is written.
         config: path of the base config.
-        options: what the cell changes in it.
-        sets: to test on: by name a split or a folder.
+        options: what the cell changes in it; folders of data are still `{name}`.
+        sets: to test on: by name a split or a folder, `{name}` in it too.
+        folders: of the data, by their names.
         gradient_set: name of the set on which the gradients are looked at.
-        metrics: headline numbers that each set must give.
         recipe: what it all comes to, written beside the result.
         known: what the result says besides the numbers.
         keep_checkpoint: keep the trained weights.
@@ -45,11 +61,21 @@ class CellJob:
     config: str
     options: Options
     sets: Mapping[str, str]
+    folders: Mapping[str, Path]
     gradient_set: str
-    metrics: tuple[str, ...]
     recipe: Mapping[str, Any]
     known: Mapping[str, Any]
     keep_checkpoint: bool
+
+    @property
+    def filled_options(self) -> Options:
+        """The options with the folders of the data."""
+        return fill_folders(self.options, self.folders, "options")
+
+    @property
+    def filled_sets(self) -> Mapping[str, str]:
+        """The sets with the folders of the data."""
+        return fill_folders(self.sets, self.folders, "sets")
 
     @property
     def result(self) -> Path:
@@ -63,12 +89,23 @@ class CellJob:
 
 
 def run_cell(job: CellJob) -> None:
-    """Train and test a cell on one thread, and write its result."""
+    """Train and test a cell on one thread, and write its result.
+
+    Raises:
+        ConfigError: the config is not what it was when the cell was planned.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    with locked(job.folder / LOCK_FILE, f"the cell in {job.folder}", wait=True):  # it outlives a killed runner a little
+        _run(job)
+
+
+def _run(job: CellJob) -> None:
+    if describe_config(load_config(job.config, job.options)) != job.recipe["config"]:
+        raise ConfigError(f"{job.config} has changed since the experiment was started; start it again")
     watch = _Watch()
     write_whole(job.folder / "recipe.json", job.recipe)
-    train(job.config, work_dir=str(job.folder), options=job.options)
+    train(job.config, work_dir=str(job.folder), options=job.filled_options)
     watch.note("train")
     metrics = _test(job)
     watch.note("test")
@@ -115,22 +152,25 @@ class _Watch:
         self._last, self._last_cpu = now, now_cpu
 
 
-def _test(job: CellJob) -> dict[str, dict[str, float]]:
-    """Return the headline numbers of every set."""
+def _test(job: CellJob) -> dict[str, dict[str, float | None]]:
+    """Return the headline numbers of every set; None for one that is not defined on it."""
     results = measure_scene_shift(
         job.config,
         str(job.folder),
-        list(job.sets.values()),
+        list(job.filled_sets.values()),
         work_dir=str(job.folder),
-        options=job.options,
+        options=job.filled_options,
         headlines_only=True,
     )
-    metrics = dict(zip(job.sets, results.values(), strict=True))
-    for name, of_set in metrics.items():
-        missing = [metric for metric in job.metrics if metric not in of_set]
-        if missing:
-            raise ConfigError(f"metrics: set {name!r} has no {missing[0]!r}; it has {', '.join(of_set)}")
-    return metrics
+    return {
+        name: {metric: number_or_none(of_set.get(metric)) for metric in HEADLINES}
+        for name, of_set in zip(job.sets, results.values(), strict=True)
+    }
+
+
+def number_or_none(value: float | None) -> float | None:
+    """Return a number, and NaN as None, which JSON can hold."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _look_at_gradients(job: CellJob) -> GradientShare:
@@ -138,7 +178,7 @@ def _look_at_gradients(job: CellJob) -> GradientShare:
     return measure_gradient_share(
         job.config,
         str(job.folder),
-        split=job.sets[job.gradient_set],
+        split=job.filled_sets[job.gradient_set],
         work_dir=str(job.folder),
-        options=job.options,
+        options=job.filled_options,
     )

@@ -1,5 +1,6 @@
 """What a number owes to where it was made: the code, the versions of libraries, the machine."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -15,12 +16,13 @@ _SOURCES = ("stal", "configs", "tools", "experiments", "setup.cfg")  # what numb
 
 
 def describe_origin() -> dict[str, Any]:
-    """Return the commit, whether files differ from it, the versions and the machine."""
+    """Return the commit, whether files differ from it, a digest of the package, the versions and the machine."""
     root = Path(stal.__file__).parents[1]
     commit = _git(root, "rev-parse", "HEAD")
     return {
         "commit": commit or "unknown",
         "dirty": None if commit is None else bool(_git(root, "status", "--porcelain", "--", *_SOURCES)),
+        "code": code_digest(root / "stal"),
         "versions": {
             "stal": stal.__version__,
             "python": platform.python_version(),
@@ -32,6 +34,15 @@ def describe_origin() -> dict[str, Any]:
             "num_cores": num_available_cores(),
         },
     }
+
+
+def code_digest(package: Path) -> str:
+    """Return a digest of the names and contents of all Python files in a folder."""
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:12]
 
 
 def _git(root: Path, *arguments: str) -> str | None:

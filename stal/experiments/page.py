@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import stal
 from stal.data.formats.whole_file import open_whole
 from stal.experiments.cells import Cell
-from stal.experiments.plots import plot_gradient_energy, plot_robustness
+from stal.experiments.plots import gradient_plot_metric, plot_gradient_energy, plot_robustness
 from stal.experiments.results import Result
 from stal.experiments.spec import Experiment, Grid, Options
 from stal.experiments.tables import (
+    OTHER_CODE,
     Results,
+    code_of,
     detail_table,
     difference_table,
     grid_table,
     inside_share,
+    other_table,
     set_measure,
 )
 from stal.visualize.plot_style import save_figure
@@ -43,8 +47,10 @@ def write_page(experiment: Experiment, results: Results, path: Path) -> None:
         "gradient_energy": plot_gradient_energy(experiment, results),
     }
     captions = {
-        "robustness": f"{experiment.shifted} over {experiment.iid}: on the dotted line, nothing is lost with the scene",
-        "gradient_energy": f"{experiment.shifted} over the share of the input gradient's energy inside the actor",
+        "robustness": f"{experiment.metric}, {experiment.shifted} over {experiment.iid}: on the dotted line, nothing "
+        "is lost with the scene",
+        "gradient_energy": f"{gradient_plot_metric(experiment)} of {experiment.shifted} over the share of the input "
+        "gradient's energy inside the actor",
     }
     lines = [*_head(experiment, results), *_how(experiment, results)]
     for grid in experiment.grids:
@@ -63,7 +69,7 @@ def _head(experiment: Experiment, results: Results) -> list[str]:
     states = Counter(result.state for result in results.values())
     counts = f"{states['done']} of {len(results)} cells are measured"
     counts += f", {states['failed']} failed" if states["failed"] else ""
-    command = f"python tools/experiment.py {experiment.path.as_posix()}"
+    command = f"python tools/experiment.py {_path_in_project(experiment.path)}"
     return [
         f"<!-- Made by `{command}`. Do not edit: the next run replaces it. -->",
         "",
@@ -73,6 +79,12 @@ def _head(experiment: Experiment, results: Results) -> list[str]:
         "",
         *([experiment.about, ""] if experiment.about else []),
     ]
+
+
+def _path_in_project(path: Path) -> str:
+    """Return a path as it is called from the root of the project, or as it was given if it is elsewhere."""
+    root, resolved = Path(stal.__file__).parents[1], path.resolve()
+    return (resolved.relative_to(root) if resolved.is_relative_to(root) else path).as_posix()
 
 
 def _how(experiment: Experiment, results: Results) -> list[str]:
@@ -88,6 +100,8 @@ def _how(experiment: Experiment, results: Results) -> list[str]:
     lines += [f"- data digests: {text}" for text in _different(done, "data")]
     commits = Counter(content["commit"][:10] + (" with changes" if content["dirty"] else "") for content in done)
     lines += ["- commits: " + ", ".join(f"{commit} ({count} cells)" for commit, count in commits.items())] * bool(done)
+    codes = Counter(code_of(result) for result in results.values() if result.state == "done")
+    lines += ["- code: " + ", ".join(f"{code} ({count} cells)" for code, count in codes.items())] * bool(done)
     lines += [f"- machine: {text}" for text in _different(done, "machine")]
     lines += [f"- versions: {text}" for text in _different(done, "versions")]
     threads = sorted({content["num_threads"] for content in done})
@@ -125,10 +139,16 @@ def _grid(experiment: Experiment, grid: Grid, results: Results) -> list[str]:
     if grid.compare_to:
         for metric in experiment.metrics:
             lines += [f"### {metric}", "", *detail_table(grid, results, experiment, metric), ""]
-        return [*lines, f"### Differences in {experiment.metric}", "", *difference_table(grid, results, experiment), ""]
+        differences = difference_table(grid, results, experiment)
+        note = [f"{OTHER_CODE}: the two sides were measured with different code.", ""]
+        lines += [f"### Differences in {experiment.metric}", "", *differences, ""]
+        return lines + note * any(OTHER_CODE in line for line in differences)
     for name in experiment.sets:
         lines += [f"### {name}", "", *grid_table(grid, results, set_measure(name, experiment.metric)), ""]
-    return [*lines, "### Gradient energy in the actor, percent", "", *grid_table(grid, results, inside_share), ""]
+    lines += ["### Gradient energy in the actor, percent", "", *grid_table(grid, results, inside_share), ""]
+    summary = ", ".join([*experiment.metrics[1:], "time of training"])
+    others = other_table(grid, results, experiment)
+    return [*lines, f"<details><summary>{summary}</summary>", "", *others, "", "</details>", ""]
 
 
 def _missing(results: Results) -> list[str]:

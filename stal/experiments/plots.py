@@ -16,6 +16,7 @@ Fill = Literal["full", "none"]
 _FILLS: tuple[Fill, ...] = ("full", "none")
 _LOOKS = tuple(product(_FILLS, (*COLOURS, GREY, "black")))  # filled first
 _ROW_INCHES = 0.145  # of a legend
+_FRAME_METRIC = "frame_mAP@0.5"
 
 
 def plot_robustness(experiment: Experiment, results: Results) -> Figure:
@@ -24,7 +25,8 @@ def plot_robustness(experiment: Experiment, results: Results) -> Figure:
     On the dotted line both are equal: there, nothing is lost with the scene.
     """
     iid = set_measure(experiment.iid, experiment.metric)
-    figure = _plot(experiment, results, iid, experiment.iid, f"{experiment.title}: robustness")
+    title = f"{experiment.title}: robustness"
+    figure = _plot(experiment, results, iid, experiment.iid, title, experiment.metric)
     axes = figure.axes[0]
     limits = axes.get_xlim(), axes.get_ylim()
     axes.axline((0, 0), slope=1, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
@@ -33,26 +35,35 @@ def plot_robustness(experiment: Experiment, results: Results) -> Figure:
 
 
 def plot_gradient_energy(experiment: Experiment, results: Results) -> Figure:
-    """Plot how good each mixer and penalty is on the shifted set over how much of its gradients is in the actors."""
+    """Plot how good each mixer and penalty is on the shifted set over how much of its gradients is in the actors.
+
+    It is of `gradient_plot_metric`.
+    """
     label = "energy of the input gradient inside the actor, percent"
-    return _plot(experiment, results, inside_share, label, f"{experiment.title}: where the gradient is")
+    title = f"{experiment.title}: where the gradient is"
+    return _plot(experiment, results, inside_share, label, title, gradient_plot_metric(experiment))
 
 
-def _plot(experiment: Experiment, results: Results, measure: Measure, label: str, title: str) -> Figure:
+def gradient_plot_metric(experiment: Experiment) -> str:
+    """Return what the plot of the gradients is of: frame-mAP at 0.5 if the page has it, or its first metric."""
+    return _FRAME_METRIC if _FRAME_METRIC in experiment.metrics else experiment.metric
+
+
+def _plot(experiment: Experiment, results: Results, measure: Measure, label: str, title: str, metric: str) -> Figure:
     looks = dict(zip(experiment.penalties, cycle(_LOOKS), strict=False))
     markers = dict(zip(experiment.mixers, cycle(_MARKERS), strict=False))
     seeds = sorted({seed for grid in experiment.grids for seed in grid.seeds})
-    shifted = set_measure(experiment.shifted, experiment.metric)
+    shifted = set_measure(experiment.shifted, metric)
     height = max(3.2, 0.6 + _ROW_INCHES * (len(looks) + len(markers) + 3))
     figure = new_figure(
-        f"{title}\n{experiment.metric} in percent; points: means over seeds, bars: one standard deviation",
+        f"{title}\n{metric} in percent; points: means over seeds, bars: one standard deviation; 1: of one seed",
         1.7 * COLUMN_INCHES,
         height,
     )
     axes = figure.add_subplot()
     tidy(axes, grid="both")
     axes.set_xlabel(label, fontsize=TEXT_POINTS)
-    axes.set_ylabel(experiment.shifted, fontsize=TEXT_POINTS)
+    axes.set_ylabel(f"{experiment.shifted}, {metric}", fontsize=TEXT_POINTS)
     for mixer, penalty in product(markers, looks):
         x, y = (estimate(list(values_of(results, mixer, penalty, seeds, m).values())) for m in (measure, shifted))
         if x is None or y is None:
@@ -70,6 +81,10 @@ def _plot(experiment: Experiment, results: Results, measure: Measure, label: str
             markeredgewidth=0.8,
             elinewidth=0.4,
         )
+        if y.num_seeds == 1:
+            axes.annotate(
+                "1", (x.mean, y.mean), (3, 2), textcoords="offset points", fontsize=0.7 * TEXT_POINTS, color=GREY
+            )
     if not axes.containers:
         axes.text(0.5, 0.5, NOT_MEASURED, transform=axes.transAxes, ha="center", fontsize=TEXT_POINTS, color=GREY)
     _add_legends(figure, looks, markers)

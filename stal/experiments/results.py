@@ -14,6 +14,7 @@ from stal.experiments.cells import PlannedCell
 
 State = Literal["done", "failed", "stale", "missing"]
 RESULT_FILE = "result.json"
+LOCK_FILE = "lock"
 CONFIDENCE = 0.95
 
 

@@ -2,27 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stal.errors import ConfigError
 from stal.experiments.cells import Cell
 from stal.experiments.results import Estimate, Result, estimate, paired_difference
 from stal.experiments.spec import Experiment, Grid
 
 Results = Mapping[Cell, Result]
-Measure = Callable[[Result], float]
+Measure = Callable[[Result], float | None]
 
 NOT_MEASURED = "not yet measured"
+UNDEFINED = "-"  # measured, but of nothing: a mean over scenes where there are none
+OTHER_CODE = "†"
 
 
 def set_measure(set_name: str, metric: str) -> Measure:
-    """Return what gives the metric of a set."""
-
-    def measure(result: Result) -> float:
-        of_set = result.content["metrics"][set_name]
-        if metric not in of_set:
-            raise ConfigError(f"metrics: {result.content['cell']} has no {metric!r}; it has {', '.join(of_set)}")
-        return of_set[metric]
-
-    return measure
+    """Return what gives the metric of a set; None where it is not defined."""
+    return lambda result: result.content["metrics"][set_name].get(metric)
 
 
 def inside_share(result: Result) -> float:
@@ -36,9 +30,14 @@ def train_seconds(result: Result) -> float:
 
 
 def values_of(results: Results, mixer: str, penalty: str, seeds: Sequence[int], measure: Measure) -> dict[int, float]:
-    """Return a number of every seed of a mixer and a penalty that is done."""
-    cells = {seed: results.get(Cell(mixer, penalty, seed)) for seed in seeds}
-    return {seed: measure(result) for seed, result in cells.items() if result is not None and result.state == "done"}
+    """Return a number of every seed of a mixer and a penalty that is done and for which it is defined."""
+    values = {seed: measure(result) for seed, result in _done(results, mixer, penalty, seeds).items()}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def code_of(result: Result) -> str:
+    """Return the digest of the code that a result was measured with."""
+    return result.content.get("code", "not recorded")
 
 
 def grid_table(grid: Grid, results: Results, measure: Measure) -> list[str]:
@@ -57,12 +56,15 @@ def detail_table(grid: Grid, results: Results, experiment: Experiment, metric: s
         "gradient energy in the actor, %": inside_share,
         "training, CPU s": train_seconds,
     }
-    rows = [
-        [mixer, penalty, *(_cell_text(grid, results, mixer, penalty, measure) for measure in measures.values())]
-        for mixer in grid.mixers
-        for penalty in grid.penalties
-    ]
-    return table(["mixer", "penalty", *measures], rows)
+    return _cell_table(grid, results, measures)
+
+
+def other_table(grid: Grid, results: Results, experiment: Experiment) -> list[str]:
+    """Return a row for every mixer and penalty, with the metrics but the first of every set, and the training."""
+    measures = {
+        f"{metric}, {name}": set_measure(name, metric) for metric in experiment.metrics[1:] for name in experiment.sets
+    }
+    return _cell_table(grid, results, {**measures, "training, CPU s": train_seconds})
 
 
 def difference_table(grid: Grid, results: Results, experiment: Experiment) -> list[str]:
@@ -71,10 +73,17 @@ def difference_table(grid: Grid, results: Results, experiment: Experiment) -> li
 
     def difference(mixer: str, penalty: str, other: str, measure: Measure) -> str:
         ours, theirs = (values_of(results, mixer, name, grid.seeds, measure) for name in (penalty, other))
-        return difference_text(paired_difference(ours, theirs))
+        value = paired_difference(ours, theirs)
+        done = [_done(results, mixer, name, grid.seeds) for name in (penalty, other)]
+        return UNDEFINED if value is None and done[0].keys() & done[1].keys() else difference_text(value)
+
+    def label(mixer: str, penalty: str, other: str) -> str:
+        ours, theirs = (_done(results, mixer, name, grid.seeds) for name in (penalty, other))
+        same = all(code_of(ours[seed]) == code_of(theirs[seed]) for seed in ours.keys() & theirs.keys())
+        return f"{penalty} - {other}" + ("" if same else f" {OTHER_CODE}")
 
     rows = [
-        [mixer, f"{penalty} - {other}", *(difference(mixer, penalty, other, m) for m in measures.values())]
+        [mixer, label(mixer, penalty, other), *(difference(mixer, penalty, other, m) for m in measures.values())]
         for mixer in grid.mixers
         for penalty in grid.penalties
         for other in grid.compare_to
@@ -106,6 +115,16 @@ def difference_text(value: Estimate | None) -> str:
     return f"{value.mean:+.1f} [{low:+.1f}, {high:+.1f}] (n = {value.num_seeds})"
 
 
+def _cell_table(grid: Grid, results: Results, measures: Mapping[str, Measure]) -> list[str]:
+    """Return a row for every mixer and penalty, and a column for every number."""
+    rows = [
+        [mixer, penalty, *(_cell_text(grid, results, mixer, penalty, measure) for measure in measures.values())]
+        for mixer in grid.mixers
+        for penalty in grid.penalties
+    ]
+    return table(["mixer", "penalty", *measures], rows)
+
+
 def _cell_text(grid: Grid, results: Results, mixer: str, penalty: str, measure: Measure) -> str:
     """Return the number of a cell, and how many seeds it rests on if that is not all of them."""
     value = estimate(list(values_of(results, mixer, penalty, grid.seeds, measure).values()))
@@ -114,7 +133,9 @@ def _cell_text(grid: Grid, results: Results, mixer: str, penalty: str, measure: 
     notes = [f"n = {value.num_seeds}"] if value is not None and value.num_seeds < len(grid.seeds) else []
     notes += [f"{num_failed} of {len(grid.seeds)} failed"] if num_failed else []
     text = estimate_text(value)
-    if value is None and num_failed:
+    if value is None and _done(results, mixer, penalty, grid.seeds):
+        text = UNDEFINED
+    elif value is None and num_failed:
         return notes[-1]
     return f"{text} ({', '.join(notes)})" if notes else text
 
@@ -124,7 +145,18 @@ def _set_measures(experiment: Experiment, metric: str) -> dict[str, Measure]:
     measures = {name: set_measure(name, metric) for name in experiment.sets}
     iid, shifted = measures[experiment.iid], measures[experiment.shifted]
     both = f"mean of {experiment.iid} and {experiment.shifted}"
-    return {**measures, both: lambda result: (iid(result) + shifted(result)) / 2}
+
+    def mean(result: Result) -> float | None:
+        values = [value for value in (iid(result), shifted(result)) if value is not None]
+        return sum(values) / 2 if len(values) == 2 else None
+
+    return {**measures, both: mean}
+
+
+def _done(results: Results, mixer: str, penalty: str, seeds: Sequence[int]) -> dict[int, Result]:
+    """Return the results of the seeds that are done."""
+    of_seeds = {seed: results.get(Cell(mixer, penalty, seed)) for seed in seeds}
+    return {seed: result for seed, result in of_seeds.items() if result is not None and result.state == "done"}
 
 
 def _comes_earlier(grid: Grid, penalty: str, other: str) -> bool:

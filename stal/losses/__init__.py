@@ -1,1 +1,1 @@
-"""Detection losses and the input-gradient penalty."""
+"""Detection losses, and penalties on what the scores of actors depend on."""

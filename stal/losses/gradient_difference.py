@@ -1,4 +1,4 @@
-"""The energy of input gradients, differentiable by weights without a double backward: an estimate, with its error."""
+"""The energy of input gradients, differentiable by weights without a double backward: an estimate, and how good."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,13 +19,13 @@ class EstimatedEnergy(NamedTuple):
     Attributes:
         outside: (A,) over the voxels that are not the actor's: the exact value.
         inside: (A,) over the actor's voxels; exact, and a constant.
-        error: (A,) of the estimate: how far the difference quotient is from the energy, which it should be, as a part
-            of it.
+        slope_error: (A,) how far the difference quotient is from the energy, which it should be, as a part of it. That
+            of the gradient with respect to the weights can be smaller or larger.
     """
 
     outside: Float[Tensor, " A"]
     inside: Float[Tensor, " A"]
-    error: Float[Tensor, " A"]
+    slope_error: Float[Tensor, " A"]
 
 
 def difference_energy(
@@ -55,9 +55,9 @@ def difference_energy(
 
         step                              1       0.1     0.01    0.001   0.0001
         cosine with the exact gradient    0.79    0.85    0.91    0.71    0.33
-        error                             0.99    0.87    0.42    0.07    0.007
+        slope error                       0.99    0.87    0.42    0.07    0.007
 
-    So the error tells how good the slope is, and a small one does not prove the gradient.
+    So the slope's error tells how good the slope is, and a small one does not prove the gradient.
 
     Args:
         score: gives the scores of the same actors in other clips, by the same function: with the same dropout.
@@ -81,11 +81,11 @@ def difference_energy(
         (twice_direction,) = torch.autograd.grad(energy.outside.sum(), gradients)
         value, inside = energy.outside.detach(), energy.inside.detach()
         slope = _slope(score, actors, clips, clip_index[actors], twice_direction / 2, step)
-        error = (slope.detach() - value).abs() / value.clamp(min=_TINY)
+        slope_error = (slope.detach() - value).abs() / value.clamp(min=_TINY)
         rows.append(actors)
-        parts.append(EstimatedEnergy(value + 2 * (slope - slope.detach()), inside, error))
+        parts.append(EstimatedEnergy(value + 2 * (slope - slope.detach()), inside, slope_error))
     if not rows:
-        zero = clips.new_zeros(0, dtype=torch.float32)
+        zero = clips.new_zeros(0, dtype=torch.promote_types(clips.dtype, torch.float32))
         return EstimatedEnergy(zero, zero, zero)
     order = torch.cat(rows).argsort()
     energies = EstimatedEnergy(*(torch.cat(part)[order] for part in zip(*parts, strict=True)))

@@ -70,7 +70,7 @@ def gradient_energy(
         outside.append(energy.outside)
         inside.append(energy.inside)
     if not rows:
-        zero = clips.new_zeros(0, dtype=torch.float32)
+        zero = clips.new_zeros(0, dtype=torch.promote_types(clips.dtype, torch.float32))
         return GradientEnergy(zero, zero)
     order = torch.cat(rows).argsort()
     energies = GradientEnergy(torch.cat(outside)[order], torch.cat(inside)[order])

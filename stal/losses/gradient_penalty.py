@@ -59,7 +59,7 @@ class GradientPenalty:
         reduction: `mean`: the energy as of a clip of unit volume (times its number of voxels V, see `gradient_energy`),
             averaged over the actors of the batch, so that a weight keeps its meaning over sizes of clips and batches.
             `sum`: as the paper has it, without V and summed over the actors of a clip, averaged over clips.
-        estimator: `exact`, by double backward, or by `finite_difference`, whose error is logged; see
+        estimator: `exact`, by double backward, or by `finite_difference`, the error of whose slope is logged; see
             `difference_energy` for what it can and cannot do.
         difference_step: of the finite difference: root mean square of the change of a clip, in the network's units.
         subset: which actors take part in a step: `all`; `one_actor` a clip, drawn at random, which saves the passes of
@@ -117,7 +117,8 @@ class GradientPenalty:
     def __call__(self, actors: ScoredActors, *, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return `loss_pgg`, and for the log the energies outside and inside the actors, and the share of the latter.
 
-        With finite differences also `pgg_estimator_error`, the mean of the drawn actors' (see `EstimatedEnergy`).
+        With finite differences also `pgg_slope_error`, the mean of the drawn actors' (see `EstimatedEnergy`): that of a
+        slope, and no bound of the error of the parameter gradient.
         Without actors all are zero.
         """
         scale = 1 / max(len(actors), 1) if self.reduction == "mean" else 1 / actors.clips[:, 0].numel()
@@ -146,10 +147,10 @@ class GradientPenalty:
         blocks = self._blocks(num_frames=actors.clips.shape[2])
         if self.estimator == "exact":
             return gradient_energy(*arguments, blocks=blocks), {}
-        outside, inside, error = difference_energy(
+        outside, inside, slope_error = difference_energy(
             lambda clips: target(actors.rescored(clips))[rows], *arguments, blocks=blocks, step=self.difference_step
         )
-        return GradientEnergy(outside, inside), {"pgg_estimator_error": error.sum() / max(len(rows), 1)}
+        return GradientEnergy(outside, inside), {"pgg_slope_error": slope_error.sum() / max(len(rows), 1)}
 
     def _blocks(self, num_frames: int) -> Blocks:
         """Return the blocks that the gradient is averaged over."""

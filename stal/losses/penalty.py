@@ -16,8 +16,9 @@ class Schedule:
 
     Attributes:
         weight: of the penalty.
-        interval: take the penalty on every `interval`-th step only, times `interval`: the same on average, and cheaper
-            (lazy regularization, Karras et al. 2020, arXiv 1912.04958, section 3.1).
+        interval: take the penalty on every `interval`-th step only, times `interval`: cheaper, and on average the same
+            gradient as long as it is neither clipped nor, as by Adam, normalised (lazy regularization, Karras et al.
+            2020, arXiv 1912.04958, section 3.1).
         warmup_steps: steps over which the weight grows linearly from 0.
         start_step: the first step with the penalty, where the warm-up begins.
     """

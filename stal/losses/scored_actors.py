@@ -109,14 +109,14 @@ class ScoredActors:
         """Return the number of every actor's scene, -1 where unknown.
 
         Raises:
-            PenaltyError: no clip of the batch has a scene, or one has a number that is not below `num_scenes`.
+            PenaltyError: the batch was made without scenes, or one has a number that is not below `num_scenes`.
         """
         if len(self) == 0:
             return self.labels
         if self.scenes is None:
             raise PenaltyError(
-                "the penalty needs scenes, and no clip of this batch has one: name the scenes of the videos in the "
-                "annotation, or take a penalty that does without"
+                "the penalty needs the scenes of clips, and this batch was made without: make it with "
+                "ClipBatch.from_clips, or set its `scenes`"
             )
         highest = int(self.scenes.max())
         if highest >= num_scenes:

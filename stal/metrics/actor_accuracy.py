@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import csr_array
 
+from stal.metrics.headlines import percent
 from stal.metrics.matching import NOTHING
 from stal.metrics.overlaps import OverlapTable
 from stal.metrics.tables import Tables
@@ -15,7 +16,7 @@ from stal.metrics.tables import Tables
 ACTOR_ACCURACY = "actor_accuracy"
 WORST_GROUP_ACCURACY = "worst_group_accuracy"
 IOU_THRESHOLD = 0.5
-MIN_GROUP_TUBES = 5
+MIN_GROUP_TUBES = 15  # of fewer, some group is often all wrong by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +28,21 @@ class ActorAccuracy:
             `worst_group_accuracy`, over the tubes of the (action, scene) group in which it is lowest, NaN where there
             is no group.
         num_classes: number of classes of the data set.
+        majority: the share of the most common class among the tubes, in [0, 1]; NaN without tubes.
         num_not_found: tubes that no detection is on.
         worst_group: label, scene and number of tubes of the group that is lowest in the first test set; None if there
             is no group.
-        num_groups: groups with at least `min_tubes` tubes.
-        num_groups_left_out: groups with fewer.
+        groups: label and scene of each group with at least `min_tubes` tubes.
+        num_groups_left_out: number of groups with fewer.
         min_tubes: tubes that a group needs.
     """
 
     accuracies: dict[str, Float64[np.ndarray, " B"]]
     num_classes: int
+    majority: float
     num_not_found: int
     worst_group: tuple[int, str, int] | None
-    num_groups: int
+    groups: tuple[tuple[int, str], ...]
     num_groups_left_out: int
     min_tubes: int
 
@@ -51,7 +54,8 @@ def actor_accuracy(
 
     Unlike an mAP it asks only which action an actor is taken for: wrong places cost nothing, as long as some box is on
     the actor, and scores are compared within one actor. Where a set shows scenes without actors, it says how much of an
-    action is read from its scene; a guess is right 1/K of the time.
+    action is read from its scene; a guess is right 1/K of the time, and always naming the most common class `majority`
+    of it, which is never less.
 
     The worst group over (action, scene) is that of GroupDRO (Sagawa et al. 2020, arXiv 1911.08731). It is the lowest of
     many numbers of few tubes each, and so lies below what the same detector would show there on more videos; the more
@@ -81,11 +85,11 @@ def actor_accuracy(
     )
     large = np.flatnonzero(sizes >= min_tubes)
     of_groups = _accuracy_of_groups(group, truth.videos[in_scene], hits[in_scene], counts, len(keys))[large]
+    groups = tuple((key // len(scenes), scenes[key % len(scenes)]) for key in keys[large].tolist())
     worst = None
-    if len(large):
-        lowest = large[np.argmin(of_groups[:, 0])]
-        label, scene_number = divmod(int(keys[lowest]), len(scenes))
-        worst = label, scenes[scene_number], int(sizes[lowest])
+    if groups:
+        lowest = np.argmin(of_groups[:, 0])
+        worst = *groups[lowest], int(sizes[large[lowest]])
     lowest_of_sets = np.where(np.isnan(of_groups), np.inf, of_groups).min(axis=0, initial=np.inf)
     return ActorAccuracy(
         accuracies={
@@ -93,9 +97,10 @@ def actor_accuracy(
             WORST_GROUP_ACCURACY: np.where(np.isfinite(lowest_of_sets), lowest_of_sets, np.nan),
         },
         num_classes=tables.num_classes,
+        majority=float(np.bincount(truth.labels).max() / len(truth)) if len(truth) else np.nan,
         num_not_found=int((taken == NOTHING).sum()),
         worst_group=worst,
-        num_groups=len(large),
+        groups=groups,
         num_groups_left_out=len(keys) - len(large),
         min_tubes=min_tubes,
     )
@@ -134,10 +139,11 @@ def describe_actor_accuracy(accuracy: ActorAccuracy, classes: Sequence[str]) -> 
         worst = {"action": classes[label], "scene": scene, "num_tubes": num_tubes}
     return {
         "chance": 100 / accuracy.num_classes if accuracy.num_classes else None,
+        "majority": percent(accuracy.majority),
         "iou_threshold": IOU_THRESHOLD,
         "num_not_found": accuracy.num_not_found,
         "worst_group": worst,
-        "num_groups": accuracy.num_groups,
+        "num_groups": len(accuracy.groups),
         "num_groups_left_out": accuracy.num_groups_left_out,
         "min_tubes": accuracy.min_tubes,
     }

@@ -79,29 +79,39 @@ def estimate(means: Float64[np.ndarray, " B"]) -> Estimate:
     return Estimate(percent(value), interval, 100 * float(draws.std(ddof=1)))
 
 
-def estimate_drop(first: Float64[np.ndarray, " B"], second: Float64[np.ndarray, " D"]) -> Estimate:
-    """Return how much lower a number is on a second test set, with the interval for sets that are drawn independently.
+def estimate_drop(
+    first: Float64[np.ndarray, " B"], second: Float64[np.ndarray, " D"], *, paired: bool = False
+) -> Estimate:
+    """Return how much lower a number is on a second test set, with its interval.
 
-    Every draw of one set is taken with every draw of the other, so that it does not matter whether the draws of two
-    sets of one size are the same. Where the sets show the same performances, the true interval is narrower: what makes
-    a performance hard for both would cancel. As in `estimate`, the percentiles are moved so that the mean of the draws
-    falls on the value.
+    Where the two sets show the same performances and were drawn from alike, each draw is taken with the same draw of
+    the other set (`paired`), and what makes a performance hard in both cancels. Of other sets, every draw is taken with
+    every draw of the other, so that it does not matter whether the draws of two sets of one size are the same. As in
+    `estimate`, the percentiles are moved so that the mean of the draws falls on the value.
 
     Args:
         first: the number on the first set, which comes first, and on its draws, which follow; fractions in [0, 1], NaN
             where it is not defined.
-        second: the same of the second set.
+        second: the same of the second set; if `paired`, as many.
+        paired: draw b of both sets has the same videos.
     """
     value = float(first[0] - second[0])
-    of_first, of_second = (draws[1:][~np.isnan(draws[1:])] for draws in (first, second))
-    if np.isnan(value) or min(len(of_first), len(of_second)) < 2:
+    of_first, of_second = first[1:], second[1:]
+    if paired:
+        drops = of_first - of_second
+        drops = drops[~np.isnan(drops)]
+        num_draws = len(drops)
+    else:
+        of_first, of_second = of_first[~np.isnan(of_first)], of_second[~np.isnan(of_second)]
+        drops = (of_first[:, None] - of_second[None]).ravel()
+        num_draws = min(len(of_first), len(of_second))
+    if np.isnan(value) or num_draws < 2:
         return Estimate(percent(value), None, None)
-    drops = (of_first[:, None] - of_second[None]).ravel()
     bias = float(drops.mean()) - value
     low, high = percentile_interval(drops)
     interval = 100 * max(-1.0, min(low - bias, value)) + 0.0, 100 * min(1.0, max(high - bias, value)) + 0.0
-    std = math.hypot(of_first.std(ddof=1), of_second.std(ddof=1))
-    return Estimate(percent(value), interval, 100 * std)
+    std = drops.std(ddof=1) if paired else math.hypot(of_first.std(ddof=1), of_second.std(ddof=1))
+    return Estimate(percent(value), interval, 100 * float(std))
 
 
 def percentile_interval(draws: Float64[np.ndarray, " B"]) -> tuple[float, float]:

@@ -28,6 +28,7 @@ class Evaluation:
 
     Attributes:
         classes: names of the classes.
+        video_keys: of the videos, in the order that they are drawn in; None if they are not known.
         values: the mAPs, class by class, and their draws.
         actors: whether actions are told apart, and the draws of that.
         diagnoses: what is behind the mAPs, of `frames` and `tubes`; empty if only headline numbers were asked for.
@@ -35,6 +36,7 @@ class Evaluation:
     """
 
     classes: tuple[str, ...]
+    video_keys: tuple[str, ...] | None
     values: Values
     actors: ActorAccuracy
     diagnoses: Mapping[str, Diagnosis]
@@ -128,7 +130,7 @@ def evaluate_tables(
     diagnoses = {} if headlines_only else _diagnose_all(tables, boxes, protocol)
     summary = summarize(tables, classes, protocol, values, actors, seed=seed)
     summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
-    return Evaluation(tuple(classes), values, actors, diagnoses, summary)
+    return Evaluation(tuple(classes), tables.keys, values, actors, diagnoses, summary)
 
 
 def _diagnose_all(tables: Tables, boxes: OverlapTable, protocol: Protocol) -> dict[str, Diagnosis]:

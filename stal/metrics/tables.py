@@ -86,6 +86,7 @@ class Tables:
         half_open: x2 and y2 are where boxes end; if False, coordinates are taken as inclusive pixels by protocols that
             count those, and as they are by the others.
         scenes: (V,) the scene of each video, None where unknown; None if no video's is known.
+        keys: (V,) the key of each video; None if they are not known.
     """
 
     num_classes: int
@@ -97,6 +98,7 @@ class Tables:
     has_tubes: bool = True
     half_open: bool = True
     scenes: tuple[str | None, ...] | None = None
+    keys: tuple[str, ...] | None = None
 
     @property
     def first_places(self) -> Int64[np.ndarray, " V"]:
@@ -135,6 +137,7 @@ def make_tables(
         has_tubes=tubes is not None,
         half_open=half_open,
         scenes=tuple(video.scene for video in videos),
+        keys=tuple(video.key for video in videos),
     )
 
 

@@ -28,9 +28,9 @@ class ActorCutMix:
     clips of a batch in pairs, and draws once for all of them; and it blanks normalised clips with 0, the mean of the
     data, where this takes the mean of the scene that is left.
 
-    Left as it is are a clip without actors, and one whose batch has no other clip. With `mask="box"` actors carry along
-    what else their boxes hold, see `SceneSwap`; with `mask="silhouette"` the blanks keep the outlines of those who
-    were there, and so their motion.
+    Left as it is are a clip without a voxel of an actor, and one whose batch has no other clip. With `mask="box"`
+    actors carry along what else their boxes hold, see `SceneSwap`; with `mask="silhouette"` the blanks keep the
+    outlines of those who were there, and so their motion.
 
     Attributes:
         probability: that a clip is mixed; the paper's is 0.5.
@@ -60,9 +60,9 @@ class ActorCutMix:
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front = layers[host]
         donor = draw_donor(host, layers, generator, self.probability, with_actors=False)
-        if donor is None or len(front.labels) == 0:
-            return front
         actors = front.actors
+        if donor is None or not actors.any():
+            return front
         trust = 1 - (actors.float().mean() - 1) ** 4
         labels = trust.expand(len(front.labels))
         return overlay(front.reweighted(labels), _blanked(donor), actors, min_visible=0.0)

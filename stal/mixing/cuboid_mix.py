@@ -76,7 +76,8 @@ class CuboidMix:
         mixed = overlay(front, back, cuboid, min_visible=self.min_visible)
         num_voxels = torch.cat([back.volumes, front.volumes]).sum(dim=(1, 2, 3))
         seen = mixed.volumes.sum(dim=(1, 2, 3)) / num_voxels.clamp(min=1)
-        return dataclasses.replace(mixed.reweighted(seen), scene=front.scene if share > 0.5 else back.scene)
+        taken = 2 * cuboid.sum() > cuboid.numel()
+        return dataclasses.replace(mixed.reweighted(seen), scene=torch.where(taken, front.scene, back.scene))
 
     def _draw_cuboid(self, voxels: Tensor, share: float, generator: torch.Generator) -> Bool[Tensor, "T H W"]:
         """Draw which voxels are replaced: a cuboid with this share of them."""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int16, Int64, Shaped
 from torch import Tensor
 
+from stal.errors import ShapeError
 from stal.mixing.blending import blend, feather_masks
 from stal.mixing.provenance import ActorMask, actor_volumes, drop_hidden_actors, paint_actors
 from stal.ops.masks import mask_boxes
@@ -105,7 +106,7 @@ class Layer:
         valid = self.valid & (num_remaining >= min_visible * num_voxels)
         return dataclasses.replace(
             self,
-            boxes=torch.where(untouched[..., None], self.boxes, cut),
+            boxes=torch.where(untouched[..., None], self.boxes, cut) * valid[..., None],
             valid=valid,
             volumes=remaining & valid[..., None, None],
             silhouettes=None if self.silhouettes is None else self.silhouettes & visible,
@@ -214,3 +215,22 @@ def join(layers: Sequence[Layer], batch: ClipBatch) -> ClipBatch:
             scenes=None if batch.scenes is None else torch.stack([layer.scene for layer in layers]),
         )
     )
+
+
+def add_provenance(batch: ClipBatch, mask: ActorMask = "box") -> ClipBatch:
+    """Give clips that are not mixed their provenance, and every actor its own clip as source; see `join`.
+
+    Args:
+        batch: clips as they come from videos.
+        mask: whether an actor is its box or its silhouette.
+
+    Returns:
+        The batch with `provenance`, `sources`, `voxel_sources` and `label_weights`.
+
+    Raises:
+        ConfigError: `mask` is neither.
+        ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
+    """
+    if batch.provenance is not None:
+        raise ShapeError("clip batch has provenance already: mix it, or add provenance, only once")
+    return dataclasses.replace(join(layers_of(batch, mask), batch), clips=batch.clips)  # clips themselves, no copy

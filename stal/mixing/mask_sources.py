@@ -81,12 +81,12 @@ class SourceClipMasks:
 
 @dataclass(frozen=True)
 class RandomMasks:
-    """As many voxels as the actor has, frame by frame, but not its own: the control for the true provenance.
+    """As many voxels as the actor has, frame by frame, at random, wherever it is: the control for the true provenance.
 
     Attributes:
         kind: `displaced`: the actor's mask, moved by one random distance on all frames, where what leaves the image on
-            a side comes back on the other; by chance it may still lie over the actor. `bernoulli`: voxels drawn at
-            random on each frame.
+            a side comes back on the other. `bernoulli`: voxels drawn at random on each frame. Either may by chance
+            lie over the actor.
     """
 
     kind: RandomKind = "displaced"
@@ -135,8 +135,9 @@ class DifferenceMasks:
         """
         if batch.originals is None:
             raise ShapeError(
-                "clip batch has no originals, from which edited clips differ: let the mixer keep them "
-                "(keep_originals=True), or take other masks, model.penalty_masks=dict(type=ProvenanceMasks)"
+                "clip batch has no originals, from which edited clips differ: let the preprocessor keep them, "
+                "model.data_preprocessor.keep_originals=True, or take other masks, "
+                "model.penalty_masks=dict(type=ProvenanceMasks)"
             )
         sources, voxel_sources = _sources(batch)
         clip_index = _clips_of_actors(batch)[actors]

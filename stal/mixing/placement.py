@@ -36,7 +36,7 @@ class Placement:
 
         Args:
             layer: with at least one actor.
-            min_visible: smallest part of the area of a box that has to be in the frame.
+            min_visible: smallest part of an actor's voxels that has to be in the frame for it to be labelled there.
         """
         num_frames, height, width = layer.voxel_sources.shape
         device = layer.voxel_sources.device
@@ -54,8 +54,16 @@ class Placement:
         moved_boxes = (self.scale * layer.boxes + stay.repeat(2))[:, times]
         limits = foot.new_tensor([width, height, width, height])
         boxes = moved_boxes.clamp(min=0).minimum(limits)
-        area = _area(boxes)
-        valid = layer.valid[:, times] & in_time & (area > 0) & (area >= min_visible * _area(moved_boxes))
+        x, y = (
+            self.scale * (torch.arange(size, device=device) + 0.5) + move
+            for size, move in zip((width, height), stay, strict=True)
+        )
+        in_frame_later = _inside(y, height)[:, None] & _inside(x, width)
+        num_voxels, num_visible = (
+            volumes.sum(dim=(2, 3))[:, times] for volumes in (layer.volumes, layer.volumes & in_frame_later)
+        )
+        has_area = (boxes[..., :2] < boxes[..., 2:]).all(dim=-1)
+        valid = layer.valid[:, times] & in_time & has_area & (num_visible >= min_visible * num_voxels)
         boxes, uncut_boxes = boxes * valid[..., None], moved_boxes * valid[..., None]
 
         def move_masks(masks: Bool[Tensor, "N T H W"]) -> Bool[Tensor, "N T H W"]:
@@ -79,11 +87,6 @@ def _foot(boxes: Float32[Tensor, "N T 4"], valid: Bool[Tensor, "N T"], width: in
     """Return x and y of the middle of the lower side of the box around all boxes."""
     x1 = torch.where(valid, boxes[..., 0], width).min()
     return torch.stack([(x1 + boxes[..., 2].max()) / 2, boxes[..., 3].max()])  # boxes that are not valid are zero
-
-
-def _area(boxes: Float32[Tensor, "N T 4"]) -> Float32[Tensor, "N T"]:
-    """Return width times height."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def _inside(positions: Float32[Tensor, " L"], size: int) -> Bool[Tensor, " L"]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Shaped
 from torch import Tensor
 
 from stal.mixing.layers import Layer
-from stal.ops.masks import dilate_masks
+from stal.ops.masks import box_masks, dilate_masks
 
 Plate = Literal["static", "inpaint"]
 
@@ -49,15 +49,19 @@ def ever_actors(layer: Layer) -> Bool[Tensor, "T H W"]:
     """Return the voxels of all actors of a layer, also where they may be seen without being labelled.
 
     Annotations often end with the action, and its actor stays. So an actor without voxels on a frame is taken to be
-    where it is on the nearest frame on which it has some (of two the earlier).
+    where it is on the nearest frame on which it has some (of two the earlier). Where its silhouette is missing in a
+    valid box, all that the box holds is its.
     """
-    num_actors, num_frames = layer.valid.shape
-    shown = layer.volumes.sum(dim=(2, 3)) > 0
+    num_actors, num_frames, height, width = layer.volumes.shape
+    outlined = layer.volumes.sum(dim=(2, 3)) > 0
+    in_box_alone = (layer.valid & ~outlined)[..., None, None]
+    volumes = layer.volumes | (box_masks(layer.boxes, height, width) & in_box_alone)
+    shown = outlined | layer.valid
     frames = torch.arange(num_frames, device=shown.device)
     distance = (frames[:, None] - frames).abs()
     nearest = torch.where(shown[:, None], distance, num_frames).argmin(dim=2)  # (N, T)
     rows = nearest + num_frames * torch.arange(num_actors, device=shown.device)[:, None]
-    held = layer.volumes.flatten(0, 1)[rows.flatten()].view_as(layer.volumes)
+    held = volumes.flatten(0, 1)[rows.flatten()].view_as(volumes)
     return held.sum(dim=0, dtype=torch.int16) > 0
 
 
@@ -96,7 +100,9 @@ def fill_holes(image: Float32[Tensor, "C H W"], known: Bool[Tensor, "H W"]) -> F
     halved = F.avg_pool2d(torch.cat([weighted, known[None].float()]), kernel_size=2, ceil_mode=True)
     share = halved[-1]
     smaller = fill_holes(halved[:-1] / share.clamp(min=0.25), share > 0)  # at least one of four, if any, is known
-    push = F.interpolate(smaller[None], size=known.shape, mode="bilinear")[0]
+    height, width = known.shape
+    # Twice the size, and cut: of an odd number of pixels the last pair is half outside, and stays so.
+    push = F.interpolate(smaller[None], scale_factor=2, mode="bilinear")[0, :, :height, :width]
     return torch.where(known, image, push)
 
 

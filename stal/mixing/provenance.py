@@ -15,43 +15,6 @@ from stal.structures import ClipBatch
 ActorMask = Literal["box", "silhouette"]
 
 
-def add_provenance(batch: ClipBatch, mask: ActorMask = "box") -> ClipBatch:
-    """Give clips that are not mixed their provenance, and every actor its own clip as source.
-
-    Actors are painted from far to near, so that every voxel has one origin (see `paint_actors`).
-
-    Every valid box holds at least one voxel of its actor, and all that the actor has on that frame. An actor without a
-    voxel on a frame (nearer actors cover it, or its silhouette is missing there) is hidden: it is not valid on that
-    frame. An actor that is hidden on all frames is removed (see `drop_hidden_actors`).
-
-    Args:
-        batch: clips as they come from videos.
-        mask: whether an actor is its box or its silhouette.
-
-    Returns:
-        The batch with `provenance` and `sources`.
-
-    Raises:
-        ConfigError: `mask` is neither.
-        ShapeError: the batch has provenance already, or silhouettes are wanted and it has none.
-    """
-    if batch.provenance is not None:
-        raise ShapeError("clip batch has provenance already: mix it, or add provenance, only once")
-    volumes = actor_volumes(batch, mask)
-    painted = torch.stack([paint_actors(volume, boxes) for volume, boxes in zip(volumes, batch.boxes, strict=True)])
-    sources = tuple(torch.full_like(labels, index) for index, labels in enumerate(batch.labels))
-    voxel_sources = torch.arange(len(batch), device=painted.device, dtype=torch.int16).view(-1, 1, 1, 1)
-    return drop_hidden_actors(
-        dataclasses.replace(
-            batch,
-            provenance=painted,
-            sources=sources,
-            voxel_sources=voxel_sources.expand_as(painted).contiguous(),
-            label_weights=tuple(torch.ones_like(labels, dtype=torch.float32) for labels in batch.labels),
-        )
-    )
-
-
 def actor_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
     """Return for every actor of a batch, clip after clip, where its voxels are.
 

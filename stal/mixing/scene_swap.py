@@ -4,7 +4,6 @@ Composites of this kind test action recognition for reliance on the scene: HAT (
 2023, arXiv 2211.12883). Here they are trained on.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import get_args
 
@@ -23,8 +22,8 @@ class SceneSwap:
     """Put all actors of a clip on the scene of another clip of the batch, without the actors of that one.
 
     The actors stay where and what they are, with their boxes and labels, and are seen on the frames on which they are
-    annotated; around them is the donor, whose number `scenes` takes. Left as it is are a clip without actors, and one
-    whose batch has no other clip.
+    annotated; around them is the donor, whose number `scenes` takes. Left as it is are a clip without a voxel of an
+    actor, and one whose batch has no other clip.
 
     With `mask="box"` an actor carries along what else its box holds: a piece of its old scene, which the provenance
     counts as the actor. Such clips cannot teach that this piece does not matter; `mask="silhouette"` can. In return a
@@ -39,8 +38,6 @@ class SceneSwap:
             patches that fill in show, and move as the actors did.
         margin: pixels around the donor's actors that are removed with them.
         prefer_empty: draw among the clips without actors as long as there is one; their scene needs no plate.
-        keep_originals: keep the clips as they were in `originals`, for `DifferenceMasks`. What an earlier mixer kept
-            stays.
     """
 
     probability: float = 0.5
@@ -48,7 +45,6 @@ class SceneSwap:
     plate: Plate = "static"
     margin: int = 2
     prefer_empty: bool = False
-    keep_originals: bool = False
 
     def __post_init__(self) -> None:
         check_probability(self, "probability")
@@ -68,10 +64,8 @@ class SceneSwap:
             ShapeError: silhouettes are wanted, and the batch has none.
         """
         layers = layers_of(batch, self.mask)
-        mixed = join([self._mix(host, layers, generator) for host in range(len(layers))], batch)
-        if self.keep_originals and batch.originals is None:
-            return dataclasses.replace(mixed, originals=batch.clips)
-        return mixed
+        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
+        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front = layers[host]
@@ -79,7 +73,8 @@ class SceneSwap:
         if self.prefer_empty:
             others = [layer for layer in others if len(layer.labels) == 0] or others
         donor = draw_donor(0, [front, *others], generator, self.probability, with_actors=False)
-        if donor is None or len(front.labels) == 0:
+        actors = front.actors
+        if donor is None or not actors.any():
             return front
         scene = empty_scene(donor, self.plate, margin=self.margin)
-        return overlay(front, scene, front.actors, min_visible=0.0)
+        return overlay(front, scene, actors, min_visible=0.0)

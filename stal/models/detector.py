@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
+from stal.errors import ConfigError
 from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
 from stal.models.backbone import PathwayFeatures, SlowFast
 from stal.models.proposals import KeyframeProposals
@@ -69,7 +70,8 @@ class TubeDetector(nn.Module):
         positive_iou: IoU on the keyframe from which a proposal shows an actor.
         nms_iou: mean IoU over which the worse of two tubelets of a class is dropped.
         min_score: class scores below this are dropped.
-        box_weight: weight of the losses of boxes and presence; that of the classification is 1.
+        box_weight: weight of the RoI head's losses of boxes and presence; those of the proposals keep theirs, and that
+            of the classification is 1.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class TubeDetector(nn.Module):
         box_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0 <= box_weight < float("inf"):
+            raise ConfigError(f"TubeDetector: box_weight = {box_weight} must not be negative, and be finite")
         in_channels = backbone.slow_channels + backbone.fast_channels
         self.backbone = backbone
         self.proposals = KeyframeProposals(in_channels=in_channels, **(proposals or {}))

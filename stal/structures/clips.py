@@ -92,9 +92,8 @@ class ClipBatch(ShapeRepr):
         voxel_sources: (B, T, H, W) int16: the clip of the batch that each voxel was taken from; None before mixing.
         label_weights: B tensors (N_b,) float32 in [0, 1]: the target of an actor's own class, which a mixer may lower;
             None for 1.
-        scenes: (B,) int64: number of the scene that a clip shows, -1 where unknown; None if no clip has one.
-        originals: (B, C, T, H, W) the clips before an editing mixer changed them; None unless it was asked to keep
-            them.
+        scenes: (B,) int64: number of the scene that a clip shows, -1 where unknown; None if all are unknown.
+        originals: (B, C, T, H, W) the clips before they were mixed; None unless they were asked for.
     """
 
     clips: Shaped[Tensor, "B C T H W"]
@@ -158,7 +157,7 @@ class ClipBatch(ShapeRepr):
             valid=tuple(clip.valid for clip in clips),
             labels=tuple(clip.labels for clip in clips),
             actor_masks=None if any(m is None for m in masks) else tuple(masks),  # type: ignore[arg-type]
-            scenes=None if all(clip.scene < 0 for clip in clips) else torch.tensor([clip.scene for clip in clips]),
+            scenes=torch.tensor([clip.scene for clip in clips]),
         )
 
     def to(self, device: torch.device | str) -> ClipBatch:

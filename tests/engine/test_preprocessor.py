@@ -6,6 +6,9 @@ from mmengine.logging import MessageHub
 
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.mixing.batch_mix import BatchMix
+from stal.mixing.chain import Chain
+from stal.mixing.scene_swap import SceneSwap
+from stal.mixing.still_mix import StillMix
 from stal.structures import Clip
 
 
@@ -70,6 +73,19 @@ def test_in_training_the_mixer_mixes_before_values_are_normalised():
         for row, source in enumerate(sources.tolist()):
             assert (values[:, provenance == row + 1] == CLIPS[source].frames[0, 0, 0, 0]).all()
     assert batch.sources[2].numel() == 1  # nobody acts there but who was pasted
+
+
+@pytest.mark.parametrize(
+    "mixer", [None, BatchMix(probability=1.0), Chain([SceneSwap(probability=1.0), StillMix(probability=1.0)])], ids=str
+)
+def test_originals_are_the_clips_before_any_mixer_if_they_are_asked_for(mixer):
+    assert ClipPreprocessor(mixer).prepare(CLIPS, training=True).batch.originals is None
+    preprocessor = ClipPreprocessor(mixer, keep_originals=True)
+    before = preprocessor.prepare(CLIPS)
+    assert before.batch.originals is None  # in testing nothing is mixed
+    batch = preprocessor.prepare(CLIPS, training=True).batch
+    assert torch.equal(batch.originals, before.batch.clips)
+    assert torch.equal(batch.originals, batch.clips) == (mixer is None)
 
 
 @pytest.fixture(autouse=True)

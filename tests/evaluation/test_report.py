@@ -34,17 +34,17 @@ def test_intervals_stand_below_the_numbers(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_accuracy_of_actors_is_said_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     worst = {"action": "walk", "scene": "gym", "num_tubes": 7}
-    actors = {"actor_accuracy": 83.3, "worst_group_accuracy": 40.0, "actors": {"chance": 50.0, "worst_group": worst}}
+    actors = {"actor_accuracy": 83.3, "worst_group_accuracy": 40.0, "actors": {"majority": 50.0, "worst_group": worst}}
     print_summary(SUMMARY | actors, "metrics.json")
-    expected = "actor accuracy 83.30, of a guess 50.00; worst group (walk, gym, 7 tubes) 40.00"
+    expected = "actor accuracy 83.30, of the most common class 50.00; worst group (walk, gym, 7 tubes) 40.00"
     assert expected in capsys.readouterr().out
     intervals = {
         name: {"interval": (10.0, 90.0)} for name in ("frame_mAP@0.5", "actor_accuracy", "worst_group_accuracy")
     }
-    without_group = {"worst_group_accuracy": None, "actors": {"chance": 50.0, "worst_group": None}}
+    without_group = {"worst_group_accuracy": None, "actors": {"majority": 50.0, "worst_group": None}}
     more = {"intervals": intervals, "bootstrap": {"confidence": 0.95}}
     print_summary(SUMMARY | actors | without_group | more, "metrics.json")
-    assert "actor accuracy 83.30 (10.0 to 90.0), of a guess 50.00\n" in capsys.readouterr().out
+    assert "actor accuracy 83.30 (10.0 to 90.0), of the most common class 50.00\n" in capsys.readouterr().out
 
 
 def test_a_metric_that_a_protocol_does_not_have_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:

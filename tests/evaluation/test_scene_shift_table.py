@@ -13,15 +13,22 @@ def numbers(*values: float | None, intervals: bool) -> dict[str, Any]:
     }
 
 
-def shift(*, intervals: bool = True, worst: dict[str, Any] | None = None) -> dict[str, Any]:
-    actors = {"chance": 11.1, "worst_group": worst, "num_groups": 9, "num_groups_left_out": 3, "min_tubes": 5}
+def shift(*, intervals: bool = True, worst: dict[str, Any] | None = None, paired: bool = False) -> dict[str, Any]:
+    actors = {
+        "chance": 9.1,
+        "majority": 11.1,
+        "worst_group": worst,
+        "num_groups": 9,
+        "num_groups_left_out": 3,
+        "min_tubes": 5,
+    }
     return {
         "first": "iid",
         "sets": {
-            "iid": numbers(72.25, 67.5, 83.0, 40.0, intervals=intervals) | {"actors": actors},
-            "scene_only": numbers(10.0, None, 12.1, 20.0, intervals=intervals) | {"actors": actors},
+            "iid": numbers(72.25, 67.5, 83.0, 40.0, intervals=intervals) | {"num_videos": 1200, "actors": actors},
+            "scene_only": numbers(10.0, None, 12.1, 20.0, intervals=intervals) | {"num_videos": 9, "actors": actors},
         },
-        "drops": {"scene_only": numbers(62.25, None, 70.9, 20.0, intervals=intervals)},
+        "drops": {"scene_only": numbers(62.25, None, 70.9, 20.0, intervals=intervals) | {"is_paired": paired}},
         "protocol": {"name": "voc", "hash": "0123abcd"},
         "bootstrap": {"confidence": 0.95} if intervals else None,
     }
@@ -37,8 +44,8 @@ def test_sets_stand_below_each_other_with_intervals_and_drops(capsys: pytest.Cap
     numbers_of = {row[0]: row[1:] for row in printed if row[0] and "interval" not in row[0]}
     assert list(numbers_of) == ["iid", "scene_only", "drop from iid"]
     assert numbers_of["iid"][:5] == ["72.2", "67.5", "83.0", "+71.9", "40.0"]
-    about_worst = [row[6] for row in printed[:3]]
-    assert about_worst == ["walk, gym", "7 tubes; of 9 groups", "3 of < 5 tubes left out"]
+    about = [row[6] for row in printed[:4]]
+    assert about == ["1,200 videos", "walk, gym", "7 tubes; of 9 groups", "3 of < 5 tubes left out"]
     assert numbers_of["scene_only"][:5] == ["10.0", "-", "12.1", "+1.0", "20.0"]
     assert numbers_of["drop from iid"][:5] == ["+62.2", "-", "+70.9", "", "+20.0"]
     intervals = [row[1:4] for row in printed if row[0] == "95% interval"]
@@ -50,4 +57,9 @@ def test_without_draws_there_are_no_intervals(capsys: pytest.CaptureFixture[str]
     print_scene_shift(shift(intervals=False))
     printed = rows(capsys.readouterr().out)
     assert [row[0] for row in printed if row[0]][-3:] == ["iid", "scene_only", "drop from iid"]
-    assert {row[6] for row in printed if row[0] in ("iid", "scene_only")} == {"-"}
+    assert [row[6] for row in printed if row[6]] == ["1,200 videos", "-", "9 videos", "-"]
+
+
+def test_a_drop_says_that_it_is_paired(capsys: pytest.CaptureFixture[str]) -> None:
+    print_scene_shift(shift(paired=True))
+    assert [row[6] for row in rows(capsys.readouterr().out) if row[0] == "drop from iid"] == ["paired"]

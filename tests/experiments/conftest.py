@@ -63,6 +63,7 @@ def content_of(iid: float, shifted: float, **changes: Any) -> dict[str, Any]:
         "data": {"tiny": "1234"},
         "commit": "0123456789abcdef",
         "dirty": False,
+        "code": "abcd",
         "versions": {"python": "3.11"},
         "machine": {"num_cores": 2},
         "num_threads": 1,

@@ -41,6 +41,7 @@ def test_hashes_tell_cells_apart_and_do_not_depend_on_what_is_chosen(read):
         {"options": {"data.path": "{tiny}/annotations.json", "train_dataloader.batch_size": 7}},
         {"data": {"tiny": "tools/make_scenes.py {out} --videos 9"}},
         {"sets": ["iid", "shifted", "anti"]},
+        {"iid": "shifted"},  # on which the gradients are looked at
     ],
 )
 def test_what_numbers_depend_on_changes_every_hash(read, changes):

@@ -1,3 +1,4 @@
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_data_are_made_once(tool, tmp_path):
         folders = make_data([command(tool, "a")], tmp_path / "root")
     assert (folders["data"] / "file.txt").read_text() == "a"
     assert (tmp_path / "counts.txt").read_text() == "a"
-    assert not list((tmp_path / "root").glob("*.unfinished"))
+    assert not list((tmp_path / "root").glob("*.unfinished*"))
 
 
 def test_another_command_has_another_folder(tool, tmp_path):
@@ -61,14 +62,34 @@ def test_a_command_that_fails_leaves_nothing_and_is_quoted(tool, tmp_path):
     with pytest.raises(ConfigError, match=r"data\.data: `.*tool\.py .* fail` failed: it has failed"):
         make_data([command(tool, "fail")], tmp_path / "root")
     assert data_digests(data_folders([command(tool, "fail")], tmp_path / "root")) == {}
+    assert not list((tmp_path / "root").glob("*.unfinished*"))
 
 
-def test_what_an_interrupted_run_left_is_made_anew(tool, tmp_path):
-    (folder,) = data_folders([command(tool, "a")], tmp_path).values()
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    unfinished.mkdir()
-    (unfinished / "half.txt").touch()
-    assert not (make_data([command(tool, "a")], tmp_path)["data"] / "half.txt").exists()
+def test_a_changed_file_changes_the_digest(tool, tmp_path):
+    folders = make_data([command(tool, "a")], tmp_path)
+    before = data_digests(folders)
+    (folders["data"] / "file.txt").write_text("changed")
+    assert data_digests(folders) != before
+
+
+def test_a_set_that_is_a_path_has_a_digest_and_a_split_has_none(tool, tmp_path):
+    folders = make_data([command(tool, "a")], tmp_path)
+    sets = {"folder": str(folders["data"]), "file": str(tool), "split": "no/such/path", "made": "{data}"}
+    digests = data_digests(folders, sets)
+    assert set(digests) == {"data", "sets.folder", "sets.file"}
+    assert digests["data"] == digests["sets.folder"] != digests["sets.file"]
+
+
+def test_two_processes_make_the_same_data_once(tool, tmp_path):
+    tool.write_text(tool.read_text().replace("out.mkdir()", "import time; out.mkdir(); time.sleep(0.3)"))
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=make_data, args=([command(tool, "a")], tmp_path / "root")) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert (tmp_path / "counts.txt").read_text() == "a"
 
 
 def test_folders_are_put_in_at_any_depth():

@@ -1,10 +1,13 @@
 """The page, from results that no training made."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from stal.errors import ConfigError
 from stal.experiments.cells import Cell
 from stal.experiments.page import write_page
+from stal.experiments.plots import plot_gradient_energy, plot_robustness
 from stal.experiments.results import Result
 
 GRIDS = [
@@ -76,15 +79,68 @@ def test_what_failed_what_is_stale_and_what_is_missing_is_listed(page):
     assert "## Not yet measured\n\n`BatchMix/pgg/1`\n" in page
 
 
+def test_a_grid_without_comparison_has_the_other_metrics_and_the_training_folded_up(page):
+    folded = page.split("<details>")[1].split("</details>")[0]
+    assert folded.startswith("<summary>frame_mAP@0.5, time of training</summary>\n\n| mixer | penalty |")
+    assert "| frame_mAP@0.5, iid | frame_mAP@0.5, shifted | training, CPU s |" in folded
+    assert "| none | none | 90.0 ± 1.4 | 51.0 ± 2.8 | 40.0 ± 0.0 |" in folded
+    assert page.count("<details>") == 1
+
+
+def test_the_command_names_the_file_from_the_root_of_the_project(read, results, tmp_path, monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root / "experiments")
+    experiment = replace(read(grids=GRIDS), path=Path("scenes.yaml"))
+    write_page(experiment, results, tmp_path / "example.md")
+    assert "`python tools/experiment.py experiments/scenes.yaml`" in (tmp_path / "example.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "named"),
+    [(["actor_accuracy", "frame_mAP@0.5"], "frame_mAP@0.5"), (["actor_accuracy"], "actor_accuracy")],
+)
+def test_the_plot_of_the_gradients_is_of_frames_where_they_are_measured(read, results, metrics, named):
+    axes = plot_gradient_energy(read(grids=GRIDS, metrics=metrics), results).axes[0]
+    assert axes.get_ylabel() == f"shifted, {named}"
+
+
+def test_points_of_one_seed_say_so(read, results):
+    (axes,) = plot_robustness(read(grids=GRIDS), results).axes
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("1", (80.0, 70.0))]
+
+
 def test_plots_lie_beside_it(page, tmp_path):
     for name in ("robustness", "gradient_energy"):
         assert f"(example_{name}.png)" in page
         assert (tmp_path / "docs" / f"example_{name}.png").stat().st_size > 1000
 
 
-def test_a_metric_that_was_not_measured_is_an_error_that_lists_those_that_were(read, results, tmp_path):
-    with pytest.raises(ConfigError, match=r"metrics: none/none/0 has no 'accuracy'; it has actor_accuracy, frame_mAP"):
-        write_page(read(grids=GRIDS, metrics=["accuracy"]), results, tmp_path / "example.md")
+@pytest.mark.parametrize("of_sets", [{}, {"worst_group_accuracy": None}])
+def test_a_metric_that_is_not_defined_is_a_dash(read, results, tmp_path, of_sets):
+    def without(result: Result) -> Result:
+        sets = {name: {**of_set, **of_sets} for name, of_set in result.content["metrics"].items()}
+        return Result(result.state, {**result.content, "metrics": sets})
+
+    results = {cell: without(result) if result.state == "done" else result for cell, result in results.items()}
+    write_page(read(grids=GRIDS[1:], metrics=["worst_group_accuracy"]), results, tmp_path / "example.md")
+    page = (tmp_path / "example.md").read_text()
+    assert "| none | none | - | - | - | 50.0 ± 0.0 |" in page
+    assert "| none | pgg - none | - | - | - |" in page
+    assert "| BatchMix | pgg - none | not yet measured |" in page
+
+
+def test_a_difference_of_two_codes_is_marked(read, results, tmp_path):
+    for cell in (Cell("none", "pgg", 0), Cell("none", "pgg", 1), Cell("BatchMix", "none", 0)):
+        results[cell] = Result("done", {**results[cell].content, "code": "fedc"})
+    write_page(read(grids=GRIDS), results, tmp_path / "example.md")
+    page = (tmp_path / "example.md").read_text()
+    assert "code: abcd (2 cells), fedc (3 cells)" in page
+    assert "| none | pgg - none † |" in page and "| BatchMix | pgg - none |" in page
+    assert "†: the two sides were measured with different code." in page
+
+
+def test_differences_of_one_code_are_not_marked(page):
+    assert "†" not in page and "code: abcd (5 cells)" in page
 
 
 def test_before_anything_is_measured_there_is_a_page_too(read, tmp_path):

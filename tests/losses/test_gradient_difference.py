@@ -45,7 +45,7 @@ def test_the_value_is_exact_at_any_step(scorer, inputs, blocks):
     found, expected = estimate(scorer, inputs, blocks, step=3.0), exact(scorer, inputs, blocks)
     torch.testing.assert_close(found.outside, expected.outside)
     torch.testing.assert_close(found.inside, expected.inside)
-    assert not found.inside.requires_grad and not found.error.requires_grad
+    assert not found.inside.requires_grad and not found.slope_error.requires_grad
 
 
 @pytest.mark.parametrize("blocks", [(1, 1, 1), (2, 2, 3)])
@@ -54,7 +54,7 @@ def test_on_a_linear_network_the_estimate_is_exact_at_any_step(linear_scorer, in
     found = estimate(linear_scorer, inputs, blocks, step)
     expected = parameter_gradient(exact(linear_scorer, inputs, blocks).outside, linear_scorer)
     torch.testing.assert_close(parameter_gradient(found.outside, linear_scorer), expected)
-    assert found.error.max() < 1e-9
+    assert found.slope_error.max() < 1e-9
 
 
 @pytest.mark.parametrize("blocks", [(1, 1, 1), (2, 2, 3)])
@@ -64,7 +64,7 @@ def test_on_a_smooth_network_the_error_falls_with_the_square_of_the_step(scorer,
     for step in (0.02, 0.01, 0.005):
         found = estimate(scorer, inputs, blocks, step)
         off.append((parameter_gradient(found.outside, scorer) - expected).norm() / expected.norm())
-        told.append(found.error)
+        told.append(found.slope_error)
     assert 0 < off[2] < 0.01
     for fine, coarse in ((off[1], off[0]), (off[2], off[1]), (told[2].mean(), told[1].mean())):
         assert coarse / fine == pytest.approx(4, rel=0.1)
@@ -85,13 +85,13 @@ def test_the_error_is_that_of_the_slope_relative_to_the_energy(inputs):
         v = 24 * 3 * clips[clip] ** 2 * ~masks[actor]
         length = 0.3 / v.square().mean().sqrt()
         energy = v.square().sum() / 24
-        assert found.error[actor].item() == pytest.approx((length**2 * v.pow(3).sum() / energy).item())
+        assert found.slope_error[actor].item() == pytest.approx((length**2 * v.pow(3).sum() / energy).item())
 
 
 def test_where_the_gradient_vanishes_nothing_is_divided_by_zero(scorer, inputs):
     everything = torch.ones_like(inputs[1])
     found = estimate(scorer, (inputs[0].float().double(), everything))
-    assert found.outside.tolist() == found.error.tolist() == [0, 0, 0]
+    assert found.outside.tolist() == found.slope_error.tolist() == [0, 0, 0]
     assert torch.isfinite(parameter_gradient(found.outside, scorer)).all()
 
 
@@ -115,7 +115,7 @@ def test_no_actors_have_no_energies(scorer, inputs):
     clips = inputs[0].requires_grad_()
     none = torch.zeros(0, dtype=torch.int64)
     found = difference_energy(lambda x: scorer(x)[none, none], scorer(clips)[none, none], clips, inputs[1][:0], none)
-    assert found.outside.shape == found.inside.shape == found.error.shape == (0,)
+    assert found.outside.shape == found.inside.shape == found.slope_error.shape == (0,)
 
 
 def test_refuses_an_estimate_that_does_not_reach_the_weights(scorer, inputs):

@@ -231,3 +231,11 @@ def test_parameter_gradient_of_a_slowfast_equals_central_differences(one_actor):
         assert analytic == pytest.approx(numeric, rel=2e-4, abs=1e-6 * energy.item())
         reached += abs(analytic) > 0
     assert reached > 60  # of 79: it reaches the weights of both pathways, not only the last layer
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_energies_of_no_actors_are_of_the_precision_of_others(dtype):
+    clips = torch.zeros(1, 3, 2, 4, 4, dtype=dtype, requires_grad=True)
+    energies = gradient_energy(clips.sum((1, 2, 3, 4))[:0], clips, torch.zeros(0, 2, 4, 4, dtype=torch.bool), FIRST[:0])
+    expected = torch.float64 if dtype == torch.float64 else torch.float32
+    assert energies.outside.dtype == energies.inside.dtype == expected

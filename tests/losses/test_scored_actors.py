@@ -31,7 +31,7 @@ def test_scenes_are_refused_where_none_or_too_many_are_known(scored, scorer):
     assert len(scored(scorer, clip_index=()).known_scenes(3)) == 0
     with pytest.raises(PenaltyError, match="shows scene 2"):
         scored(scorer, scenes=scenes).known_scenes(2)
-    with pytest.raises(PenaltyError, match="name the scenes"):
+    with pytest.raises(PenaltyError, match="made without"):
         scored(scorer).known_scenes(3)
 
 

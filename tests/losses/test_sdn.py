@@ -89,7 +89,7 @@ def test_at_weight_zero_the_head_is_a_probe_that_leaves_the_detector_alone(score
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"scenes": None}, PenaltyError, "no clip of this batch has one"),
+        ({"scenes": None}, PenaltyError, "made without"),
         ({"scenes": torch.tensor([0, 2, 1])}, PenaltyError, "num_scenes = 2, but a clip of this batch shows scene 2"),
         ({"features": None}, PenaltyError, "does not say what they are"),
         ({"features": torch.zeros(3, 4, dtype=torch.float64)}, ConfigError, "in_channels = 5.* have 4"),

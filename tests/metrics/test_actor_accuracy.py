@@ -115,7 +115,7 @@ def test_the_numbers_are_those_of_a_brute_force(seed: int, min_tubes: int) -> No
 
     groups = groups_plainly(world)
     large = {group: np.mean(hits) for group, hits in sorted(groups.items()) if len(hits) >= min_tubes}
-    assert (found.num_groups, found.num_groups_left_out) == (len(large), len(groups) - len(large))
+    assert (found.groups, found.num_groups_left_out) == (tuple(large), len(groups) - len(large))
     np.testing.assert_allclose(found.accuracies[WORST_GROUP_ACCURACY], [min(large.values(), default=np.nan)])
     if large:
         worst = min(large, key=lambda group: large[group])
@@ -191,29 +191,30 @@ def groups_of(**accuracies: tuple[int, int]) -> World:
 
 
 def test_the_worst_group_is_reported_with_its_size_and_what_was_left_out() -> None:
-    found = accuracy_of(groups_of(beach=(4, 1), gym=(2, 3), pool=(0, 4), unknown=(0, 9)))
-    assert found.accuracies[ACTOR_ACCURACY] == [6 / 23]
+    found = accuracy_of(groups_of(beach=(14, 1), gym=(6, 9), pool=(0, 14), unknown=(0, 9)))
+    assert found.accuracies[ACTOR_ACCURACY] == [20 / 53]
     assert found.accuracies[WORST_GROUP_ACCURACY] == [0.4]
     described = describe_actor_accuracy(found, ("run", "jump", "swim"))
     assert described == {
         "chance": pytest.approx(100 / 3),
+        "majority": 100,
         "iou_threshold": 0.5,
         "num_not_found": 0,
-        "worst_group": {"action": "jump", "scene": "gym", "num_tubes": 5},
+        "worst_group": {"action": "jump", "scene": "gym", "num_tubes": 15},
         "num_groups": 2,
         "num_groups_left_out": 1,
-        "min_tubes": 5,
+        "min_tubes": 15,
     }
 
 
 @pytest.mark.parametrize(
     "world",
-    [groups_of(unknown=(3, 3)), groups_of(gym=(3, 1)), groups_of(), (groups_of(gym=(5, 5))[0], {})],
+    [groups_of(unknown=(3, 3)), groups_of(gym=(13, 1)), groups_of(), (groups_of(gym=(8, 7))[0], {})],
     ids=["no scenes", "small groups", "no videos", "no detections"],
 )
 def test_what_is_not_there_is_not_defined_and_nothing_found_is_wrong(world: World) -> None:
     found = accuracy_of(world, num_draws=3)
-    has_group = len(world[0]) == 10
+    has_group = len(world[0]) == 15
     assert np.isnan(found.accuracies[WORST_GROUP_ACCURACY]).all() == (not has_group)
     assert np.isnan(found.accuracies[ACTOR_ACCURACY]).all() == (not world[0])
     assert (found.worst_group is None) == (not has_group)
@@ -227,3 +228,12 @@ def test_tables_without_scenes_have_no_groups() -> None:
     found = actor_accuracy(tables, frame_overlaps(tables, VOC.frame), counts)
     assert found.worst_group is None
     assert found.accuracies[ACTOR_ACCURACY] == [1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "majority"), [([], None), ([2], 100), ([0, 1, 2], 100 / 3), ([0, 1, 1, 2, 1], 60), ([1, 2, 2, 1], 50)]
+)
+def test_the_majority_is_the_share_of_the_most_common_class(labels: list[int], majority: float | None) -> None:
+    tubes = tuple(Tube(label, np.array([0]), BOX[None], id=id) for id, label in enumerate(labels))
+    found = accuracy_of(([Video("v", Path("v"), NUM_FRAMES, 20, 20, tubes=tubes)], {}))
+    assert describe_actor_accuracy(found, ("run", "jump", "swim"))["majority"] == pytest.approx(majority)

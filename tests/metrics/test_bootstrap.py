@@ -257,6 +257,23 @@ def test_the_same_draws_of_two_sets_are_no_pairs() -> None:
     assert (low, high) == (pytest.approx(-13.9, abs=2), pytest.approx(13.9, abs=2))  # 1.96 sqrt(2) 5 points
 
 
+def test_the_interval_of_a_paired_drop_is_that_of_the_differences_of_draws() -> None:
+    random = np.random.default_rng(0)
+    hard = random.normal(0, 0.05, 300)
+    first = np.append(0.8, 0.81 + hard)
+    second = np.append(0.3, 0.28 + hard + random.normal(0, 0.01, 300))
+    second[7] = first[5] = np.nan
+    drop = estimate_drop(first, second, paired=True)
+    differences = (first[1:] - second[1:])[~np.isnan(first[1:] - second[1:])]
+    expected = 100 * (np.quantile(differences, [0.025, 0.975]) - (differences.mean() - 0.5))
+    assert drop.value == pytest.approx(50)
+    np.testing.assert_allclose(drop.interval, expected, rtol=0, atol=1e-10)
+    assert drop.std == pytest.approx(100 * differences.std(ddof=1))
+    apart = estimate_drop(first, second)
+    assert np.ptp(drop.interval) < 0.3 * np.ptp(apart.interval)
+    assert asdict(estimate_drop(first[:2], second[:2], paired=True)) == asdict(estimate_drop(first[:1], second[:1]))
+
+
 @pytest.mark.parametrize(
     ("first", "second", "value"),
     [([0.5], [0.25], 25.0), ([np.nan, 0.5, 0.5], [0.2, 0.1, 0.2], None), ([0.5, 0.4, 0.6], [0.5, 0.3], 0.0)],

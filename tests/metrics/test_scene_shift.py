@@ -1,10 +1,11 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stal.metrics.bootstrap import estimate_drop
 from stal.metrics.protocol import TUBER, VOC, Protocol
 from stal.metrics.resampling import draw_videos
 from stal.metrics.scene_shift import SHIFT_METRICS, scene_shift
@@ -17,14 +18,16 @@ FRAMES = np.arange(20)
 CLASSES = ("run", "jump")
 
 
-def evaluation(num_right: int, num_wrong: int, *, num_draws: int = 50, protocol: Protocol = VOC) -> Evaluation:
+def evaluation(
+    num_right: int, num_wrong: int, *, num_draws: int = 50, protocol: Protocol = VOC, scene: str = "gym"
+) -> Evaluation:
     """One actor in every video, found with his own action or with the other one."""
     videos, detections, tubes = [], {}, {}
     for number in range(num_right + num_wrong):
         tube = Tube(number % 2, FRAMES, BOXES)
         label = tube.label if number < num_right else 1 - tube.label
         score = 1 / (1 + number)
-        videos.append(Video(f"v{number}", Path("v"), 20, 100, 100, tubes=(tube,), scene="gym"))
+        videos.append(Video(f"v{number}", Path("v"), 20, 100, 100, tubes=(tube,), scene=scene))
         detections[f"v{number}"] = Detections(FRAMES, BOXES, np.full(20, label), np.full(20, score))
         tubes[f"v{number}"] = [replace(tube, label=label, score=score)]
     tables = make_tables(videos, 2, detections=detections, tubes=tubes)
@@ -32,7 +35,7 @@ def evaluation(num_right: int, num_wrong: int, *, num_draws: int = 50, protocol:
 
 
 def test_a_drop_is_the_first_set_less_this_one() -> None:
-    sets = {"iid": evaluation(18, 2), "shifted": evaluation(6, 14), "anti": evaluation(0, 20)}
+    sets = {"iid": evaluation(36, 4), "shifted": evaluation(12, 28), "anti": evaluation(0, 40)}
     shift = scene_shift(sets)
     assert shift["first"] == "iid"
     assert list(shift["sets"]) == ["iid", "shifted", "anti"]
@@ -50,13 +53,13 @@ def test_a_drop_is_the_first_set_less_this_one() -> None:
 
 
 def test_a_set_has_the_numbers_of_its_own_evaluation() -> None:
-    of_set = evaluation(18, 2)
-    shift = scene_shift({"iid": of_set, "shifted": evaluation(6, 14)})
+    of_set = evaluation(36, 4)
+    shift = scene_shift({"iid": of_set, "shifted": evaluation(12, 28)})
     intervals = of_set.summary["intervals"]
     assert {metric: shift["sets"]["iid"][metric] for metric in SHIFT_METRICS} == {
         m: intervals[m] for m in SHIFT_METRICS
     }
-    assert shift["sets"]["iid"]["num_videos"] == 20
+    assert shift["sets"]["iid"]["num_videos"] == 40
     assert shift["sets"]["iid"]["actors"]["chance"] == 50
 
 
@@ -69,3 +72,31 @@ def test_what_is_not_defined_is_null_and_all_can_be_written() -> None:
     assert shift["drops"]["shifted"]["actor_accuracy"] == nothing | {"value": 0}
     assert shift["bootstrap"] is None
     assert json.loads(json.dumps(shift, allow_nan=False)) == shift
+
+
+def test_the_worst_groups_of_other_groups_are_not_compared() -> None:
+    sets = {"iid": evaluation(36, 4), "beach": evaluation(12, 28, scene="beach"), "few": evaluation(12, 4)}
+    shift = scene_shift(sets)
+    assert [shift["sets"][name]["worst_group_accuracy"]["value"] for name in sets] == [90, 30, None]
+    for drops in shift["drops"].values():
+        assert drops["worst_group_accuracy"] == {"value": None, "interval": None, "std": None}
+        assert drops["actor_accuracy"]["interval"] is not None
+
+
+@pytest.mark.parametrize(("num_right", "num_draws", "paired"), [(5, 50, True), (6, 50, False), (5, 40, False)])
+def test_sets_of_the_same_videos_are_drawn_from_alike(num_right: int, num_draws: int, paired: bool) -> None:
+    first, second = evaluation(15, 5), evaluation(num_right, 15, num_draws=num_draws)
+    drops = scene_shift({"iid": first, "swap": second})["drops"]["swap"]
+    assert drops["is_paired"] == paired
+    metric = "actor_accuracy"
+    expected = estimate_drop(first.draws[metric], second.draws[metric], paired=paired)
+    assert drops[metric] == asdict(expected)
+    assert drops["frame_mAP@0.5"]["interval"] is not None
+
+
+def test_videos_in_another_order_are_no_pairs() -> None:
+    first = evaluation(15, 5)
+    turned = replace(first, video_keys=first.video_keys[::-1])
+    unknown = replace(first, video_keys=None)
+    for one, other in ((first, turned), (unknown, unknown)):
+        assert not scene_shift({"iid": one, "swap": other})["drops"]["swap"]["is_paired"]

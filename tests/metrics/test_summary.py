@@ -28,15 +28,16 @@ def test_perfect_predictions_give_100_percent_and_null_where_nothing_is_annotate
 
 
 def test_the_accuracy_of_actors_stands_beside_the_maps() -> None:
-    videos = tuple(replace(ANNOTATED.videos[0], key=f"v{n}", scene="gym") for n in range(6))
+    videos = tuple(replace(ANNOTATED.videos[0], key=f"v{n}", scene="gym") for n in range(16))
     found = {video.key: PERFECT for video in videos[1:]}
     metrics = evaluate(replace(ANNOTATED, videos=videos), found, {}, num_draws=30)
-    assert metrics["actor_accuracy"] == metrics["worst_group_accuracy"] == 100 * (5 / 6)
+    assert metrics["actor_accuracy"] == metrics["worst_group_accuracy"] == 100 * (15 / 16)
     for name in ("actor_accuracy", "worst_group_accuracy"):
         low, high = metrics["intervals"][name]["interval"]
         assert low < metrics[name] < high
-    assert metrics["actors"]["worst_group"] == {"action": "run", "scene": "gym", "num_tubes": 6}
+    assert metrics["actors"]["worst_group"] == {"action": "run", "scene": "gym", "num_tubes": 16}
     assert metrics["actors"]["chance"] == 50
+    assert metrics["actors"]["majority"] == 100
     assert metrics["actors"]["num_not_found"] == 1
     assert json.loads(json.dumps(metrics, allow_nan=False)).keys() == metrics.keys()
 

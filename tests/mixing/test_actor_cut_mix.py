@@ -5,7 +5,7 @@ import torch
 
 from stal.errors import ConfigError
 from stal.mixing.actor_cut_mix import ActorCutMix
-from stal.mixing.provenance import add_provenance
+from stal.mixing.layers import add_provenance
 from stal.structures import ClipBatch
 
 FRAMES, HEIGHT, WIDTH = 2, 4, 10
@@ -106,3 +106,11 @@ def test_a_clip_that_is_all_actor_has_no_colour_to_blank_it_with():
 def test_a_probability_out_of_range_is_an_error():
     with pytest.raises(ConfigError, match="ActorCutMix: probability is -1"):
         ActorCutMix(probability=-1.0)
+
+
+def test_a_clip_whose_actors_have_no_silhouettes_is_left_as_it_is():
+    batch = batch_of(HOST, DONOR)
+    nothing = torch.zeros(1, FRAMES, HEIGHT, WIDTH, dtype=torch.bool)
+    mixed = mix(dataclasses.replace(batch, actor_masks=(nothing, ~nothing)), mask="silhouette")
+    assert torch.equal(mixed.clips[0], batch.clips[0])
+    assert mixed.scenes[0] == 7 and len(mixed.labels[0]) == 0

@@ -5,7 +5,7 @@ import torch
 
 from stal.errors import ConfigError
 from stal.mixing.batch_mix import BatchMix
-from stal.mixing.provenance import add_provenance
+from stal.mixing.layers import add_provenance
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
 

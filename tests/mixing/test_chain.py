@@ -5,9 +5,13 @@ import torch
 
 from stal.engine.build import build
 from stal.errors import ConfigError
+from stal.mixing.actor_cut_mix import ActorCutMix
 from stal.mixing.batch_mix import BatchMix
 from stal.mixing.chain import Chain
 from stal.mixing.cuboid_mix import CuboidMix
+from stal.mixing.fame import FAME
+from stal.mixing.scene_swap import SceneSwap
+from stal.mixing.still_mix import StillMix
 from stal.structures import ClipBatch
 
 FRAMES, HEIGHT, WIDTH = 2, 6, 8
@@ -72,3 +76,24 @@ def test_a_config_names_a_chain():
 def test_a_chain_of_nothing_is_an_error():
     with pytest.raises(ConfigError, match="mixer=None"):
         Chain([])
+
+
+@pytest.mark.parametrize("last", [SceneSwap(), ActorCutMix(), Chain([SceneSwap(), BatchMix()])], ids=str)
+@pytest.mark.parametrize(
+    "first", [BatchMix(), CuboidMix(), FAME(), StillMix(), Chain([ActorCutMix(), BatchMix()])], ids=str
+)
+def test_scenes_are_emptied_of_their_actors_before_some_are_hidden(first, last):
+    with pytest.raises(ConfigError, match=r"(SceneSwap|ActorCutMix) comes after .*swap first, then paste"):
+        Chain([first, last])
+    Chain([last, first] if not isinstance(last, Chain) and not isinstance(first, Chain) else [last])
+
+
+def test_mixers_that_empty_scenes_may_follow_each_other():
+    """Of those whom they put on a scene all is seen, and labelled."""
+    Chain([SceneSwap(), ActorCutMix(), SceneSwap(), BatchMix()])
+
+
+def test_an_actor_is_the_same_to_all_mixers():
+    Chain([SceneSwap(mask="silhouette"), BatchMix(mask="silhouette")])
+    with pytest.raises(ConfigError, match=r"masks \['box', 'silhouette'\]; give all of them the same"):
+        Chain([SceneSwap(mask="silhouette"), Chain([BatchMix()])])

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stal.errors import ConfigError, ShapeError
+from stal.mixing.layers import add_provenance
 from stal.mixing.mask_sources import (
     DifferenceMasks,
     EmptyMasks,
@@ -15,7 +16,7 @@ from stal.mixing.mask_sources import (
     RandomMasks,
     SourceClipMasks,
 )
-from stal.mixing.provenance import actor_masks, add_provenance
+from stal.mixing.provenance import actor_masks
 from stal.ops.masks import mask_boxes
 from stal.structures import ClipBatch
 

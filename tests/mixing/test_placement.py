@@ -120,6 +120,16 @@ def test_an_actor_that_leaves_the_frame_is_cut_or_dropped(shift, visible, box):
         assert spans(moved.volumes[0]) == box
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 2.0])
+def test_how_much_of_an_actor_is_in_the_frame_is_judged_by_its_voxels(scale):
+    """Its box is cut to the half that its silhouette leaves empty, or to the one with all of it."""
+    silhouette = torch.zeros(1, FRAMES, HEIGHT, WIDTH, dtype=torch.bool)
+    silhouette[..., 2:6, 4] = True  # of the columns 3 and 4
+    layer = layer_of(BOX, silhouettes=silhouette)
+    left, right = (Placement(scale=scale, shift=(shift, 0))(layer, min_visible=0.5) for shift in (-4, 6))
+    assert left.valid.all() and not right.valid.any()
+
+
 def test_frames_without_a_box_do_not_tell_where_the_foot_is():
     layer = layer_of(BOX)
     valid = torch.tensor([[False, True, True, False]])

@@ -78,6 +78,19 @@ def test_a_hole_takes_the_colours_that_are_near():
     assert torch.equal(fill_holes(image, known), image)
 
 
+@pytest.mark.parametrize("size", [16, 17, 50])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_hole_in_a_ramp_is_filled_with_the_ramp(size, axis):
+    ramp = torch.arange(float(size))
+    image = (ramp if axis else ramp[:, None]).expand(1, size, size)
+    known = torch.rand(size, size, generator=torch.Generator().manual_seed(size)) < 0.5
+    for place in (0, size // 2, size - 1):  # also at the end, where sizes that are odd are halved with a rest
+        known[place] = known[:, place] = True
+    error = fill_holes(image, known) - image
+    assert error.abs().mean() < 0.4
+    assert abs(error.mean()) < 0.05  # nowhere is it pushed aside
+
+
 def test_where_nothing_is_known_the_plate_is_black():
     plate = static_plate(torch.full((3, 2, 5, 6), 7, dtype=torch.uint8), torch.ones(2, 5, 6, dtype=torch.bool))
     assert not plate.any()
@@ -133,6 +146,16 @@ def test_a_clip_without_actors_is_its_own_scene():
 def test_an_actor_is_held_where_it_is_not_annotated(valid, expected):
     layer = layer_of([valid])
     assert torch.equal(ever_actors(layer), layer.volumes[0, expected])
+
+
+def test_of_an_actor_without_silhouette_all_that_its_box_holds_is_its():
+    layer = layer_of([[True, True, False, False]])
+    volumes = layer.volumes.clone()
+    volumes[:, 1] = False
+    held = ever_actors(dataclasses.replace(layer, volumes=volumes))
+    assert torch.equal(held, layer.volumes[0, [0, 1, 1, 1]])
+    nowhere = ever_actors(dataclasses.replace(layer, volumes=torch.zeros_like(volumes)))
+    assert torch.equal(nowhere, layer.volumes[0, [0, 1, 1, 1]])
 
 
 def test_there_are_no_voxels_of_actors_that_are_not_there():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stal.errors import ConfigError, ShapeError
-from stal.mixing.provenance import actor_masks, add_provenance, drop_hidden_actors, paint_actors
+from stal.mixing.layers import add_provenance
+from stal.mixing.provenance import actor_masks, drop_hidden_actors, paint_actors
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
 

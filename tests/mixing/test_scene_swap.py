@@ -8,8 +8,9 @@ from jaxtyping import TypeCheckError
 
 from stal.errors import ConfigError, ShapeError
 from stal.mixing.batch_mix import BatchMix
+from stal.mixing.layers import add_provenance
 from stal.mixing.plates import static_plate
-from stal.mixing.provenance import actor_volumes, add_provenance
+from stal.mixing.provenance import actor_volumes
 from stal.mixing.scene_swap import SceneSwap
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
@@ -122,15 +123,6 @@ def test_clips_without_actors_can_be_preferred_as_donors():
     assert swap(nobody_is_empty, prefer_empty=True).scenes.tolist() == [8, 7]
 
 
-def test_originals_are_kept_on_demand():
-    batch = batch_of(1, 1)
-    assert swap(batch).originals is None
-    once = swap(batch, keep_originals=True)
-    assert torch.equal(once.originals, batch.clips)
-    assert torch.equal(swap(once, keep_originals=True).originals, batch.clips)
-    assert torch.equal(swap(batch, keep_originals=True, probability=0.0).originals, batch.clips)
-
-
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16])
 def test_clips_keep_their_type(dtype):
     batch = batch_of(2, 1, dtype=dtype)
@@ -162,3 +154,11 @@ def test_settings_out_of_range_are_an_error(options, message):
 def test_silhouettes_that_are_wanted_and_unknown_are_an_error():
     with pytest.raises(ShapeError, match="no silhouettes"):
         swap(dataclasses.replace(batch_of(1, 1), actor_masks=None), mask="silhouette")
+
+
+def test_a_clip_whose_actors_have_no_silhouettes_is_left_as_it_is():
+    batch = batch_of(1, 1)
+    nothing = torch.zeros(1, FRAMES, HEIGHT, WIDTH, dtype=torch.bool)
+    mixed = swap(dataclasses.replace(batch, actor_masks=(nothing, ~nothing)), mask="silhouette")
+    assert torch.equal(mixed.clips[0], batch.clips[0])
+    assert mixed.scenes[0] == 7 and len(mixed.labels[0]) == 0

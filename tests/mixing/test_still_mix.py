@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stal.errors import ConfigError
 from stal.mixing.batch_mix import BatchMix
-from stal.mixing.provenance import add_provenance
+from stal.mixing.layers import add_provenance
 from stal.mixing.still_mix import StillMix
 from stal.structures import ClipBatch
 

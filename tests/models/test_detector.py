@@ -20,7 +20,7 @@ def small_backbone(**changes) -> SlowFast:
     return SlowFast(**{**arguments, "spatial_strides": (1, 2, 1, 1), "stem_kernels": ((1, 3, 3), (3, 3, 3)), **changes})
 
 
-def small_detector() -> TubeDetector:
+def small_detector(**changes) -> TubeDetector:
     torch.manual_seed(0)
     return TubeDetector(
         small_backbone(),
@@ -29,6 +29,7 @@ def small_detector() -> TubeDetector:
         regressor={"channels": 16, "bins": 3},
         classifier={"bins": 3, "dropout": 0.0},
         num_samples=8,
+        **changes,
     )
 
 
@@ -217,13 +218,19 @@ def test_a_detector_trained_on_two_clips_finds_their_actors():
 
 
 def test_boxes_weigh_as_much_as_asked():
-    light, plain = small_detector(), small_detector()
-    light.load_state_dict(plain.state_dict())
-    light.box_weight = 0.25
+    light, plain = small_detector(box_weight=0.25), small_detector()
     losses = []
     for detector in (plain, light):
         torch.manual_seed(0)
         losses.append(detector.loss(batch_of_squares()).losses)
     for name in ("loss_box", "loss_presence"):
         assert losses[1][name].item() == pytest.approx(0.25 * losses[0][name].item(), rel=1e-5)
-    assert losses[1]["loss_class"].item() == pytest.approx(losses[0]["loss_class"].item(), rel=1e-5)
+    for name in losses[0].keys() - {"loss_box", "loss_presence"}:  # the proposals keep their own
+        assert losses[1][name].item() == pytest.approx(losses[0][name].item(), rel=1e-5)
+    assert len(losses[0]) > 3
+
+
+@pytest.mark.parametrize("box_weight", [-0.1, float("nan"), float("inf")])
+def test_a_weight_of_boxes_without_meaning_is_refused(box_weight):
+    with pytest.raises(ConfigError, match="box_weight"):
+        small_detector(box_weight=box_weight)

@@ -18,6 +18,8 @@ _BOX_SHARE = 0.1
 _VIDEO_SHARE = 1 / 32
 _MIN_MARGIN = 2
 
+_MAX_SAMPLES = 40
+
 
 @dataclass(frozen=True, eq=False)
 class ActorMasks:
@@ -56,12 +58,22 @@ class ActorMasks:
             return range(self.video.num_frames)
         return range(int(min(tube.frames[0] for tube in tubes)), int(max(tube.frames[-1] for tube in tubes)) + 1)
 
+    def hide_scene(self) -> bool:
+        """Return whether actors cover all of every sampled frame of `span`, so that nothing is known of the scene."""
+        return all(self.to_remove(index).all() for index in sample_frames(self.span()))
+
     def _mask(self, boxes: Float32[np.ndarray, "N T 4"], frame: int) -> Bool[np.ndarray, "H W"]:
         in_box = box_masks(torch.from_numpy(boxes[:, frame]), self.video.height, self.video.width).any(dim=0).numpy()
         if self.silhouettes is None:
             return in_box
         silhouette = self.silhouettes[frame]
         return np.where(silhouette == UNKNOWN, in_box, silhouette > 0)
+
+
+def sample_frames(frames: range) -> list[int]:
+    """Return up to 40 of consecutive frames, spread evenly; what is known of a scene is taken from them."""
+    places = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_SAMPLES)).round().astype(int)
+    return [frames[place] for place in places.tolist()]
 
 
 def find_actors(video: Video, mask: MaskKind) -> ActorMasks:

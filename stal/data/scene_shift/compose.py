@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from stal.data.prepare.all_frames import iterate_frames
-from stal.data.scene_shift.actors import ActorMasks, find_actors
+from stal.data.scene_shift.actors import ActorMasks, find_actors, sample_frames
 from stal.data.scene_shift.kinds import Kind, MaskKind
 from stal.data.scene_shift.plates import best_plate, fill_hole
 from stal.errors import AnnotationError
@@ -18,8 +18,6 @@ Image = UInt8[np.ndarray, "H W 3"]
 
 GREY = 128
 """The level of all colours around the actors of the kind `actor_only`."""
-
-_MAX_PLATE_FRAMES = 40
 
 
 def shifted_frames(
@@ -107,8 +105,7 @@ def still_scene(actors: ActorMasks) -> Image:
 
 def _sample(actors: ActorMasks, frames: range) -> tuple[UInt8[np.ndarray, "N H W 3"], Bool[np.ndarray, "N H W"]]:
     """Return samples that are spread evenly over consecutive frames of a video, and where actors cover them."""
-    places = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_PLATE_FRAMES)).round().astype(int)
-    indices = [frames[place] for place in places.tolist()]
+    indices = sample_frames(frames)
     wanted = set(indices)
     all_frames = enumerate(itertools.islice(iterate_frames(actors.video), frames.stop))
     sampled = np.stack([frame for index, frame in all_frames if index in wanted])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stal.data.scene_shift.actors import find_actors
+from stal.data.scene_shift.kinds import MaskKind
 from stal.errors import AnnotationError
 from stal.structures import Annotations, Video
 
@@ -31,35 +33,47 @@ def scene_name(video: Video, classes: Sequence[str]) -> str:
     return "+".join(classes[label] for label in sorted({tube.label for tube in video.tubes})) or video.key
 
 
-def choose_donors(annotations: Annotations, seed: int) -> dict[str, Video]:
+def choose_donors(annotations: Annotations, seed: int, mask: MaskKind) -> dict[str, Video]:
     """Draw for every video another one of its split, without a class in common and of another scene, by its key.
 
     The scene is drawn first, and then a video that shows it, so that scenes come about equally often. The draw depends
-    on the seed, the key, and the videos that may be drawn, but not on their order.
+    on the seed, the key, and the videos that may be drawn, but not on their order. A video whose actors cover all of
+    its frames has no scene to lend, and is not drawn.
 
     Args:
         annotations: the data set.
         seed: of all chance, not negative.
+        mask: by what actors are removed from the scenes.
 
     Raises:
+        DataNotFoundError: there are no silhouettes, though they were asked for.
         AnnotationError: there is no such other video.
     """
     videos = sorted(annotations.videos, key=lambda video: video.key)
     scenes = {video.key: scene_name(video, annotations.classes) for video in videos}
     labels = {video.key: {tube.label for tube in video.tubes} for video in videos}
+    lenders = [video for video in videos if _shows_scene(video, mask)]
     donors = {}
     for video in annotations.videos:
         candidates: defaultdict[str, list[Video]] = defaultdict(list)
-        for other in videos:
+        for other in lenders:
             is_apart = scenes[other.key] != scenes[video.key] and not labels[other.key] & labels[video.key]
             if other.split == video.split and is_apart:
                 candidates[scenes[other.key]].append(other)
         if not candidates:
             raise AnnotationError(
-                f"video {video.key}: no other video of split {video.split!r} has another class and another scene, so "
-                "none can lend it a scene; use more videos, or the kind stripe, scene_only or actor_only"
+                f"video {video.key}: no other video of split {video.split!r} has another class and another scene, and "
+                "shows it beside its actors, so none can lend it a scene; use more videos, or the kind stripe, "
+                "scene_only or actor_only"
             )
         rng = random_source(seed, video.key)
         group = candidates[sorted(candidates)[rng.integers(len(candidates))]]
         donors[video.key] = group[rng.integers(len(group))]
     return donors
+
+
+def _shows_scene(video: Video, mask: MaskKind) -> bool:
+    try:
+        return not find_actors(video, mask).hide_scene()
+    except AnnotationError:  # broken silhouettes: the video itself is skipped for them, and named
+        return False

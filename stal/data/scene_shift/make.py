@@ -70,7 +70,7 @@ def make_scene_shift(
         _check_silhouettes(annotations)
     out = Path(out).resolve()
     places = choose_places(annotations.videos, out, lambda key: PurePosixPath(VIDEO_FOLDER, f"{key}.mp4"))
-    donors = choose_donors(annotations, seed) if kind in DONOR_KINDS else {}
+    donors = choose_donors(annotations, seed, mask) if kind in DONOR_KINDS else {}
     clear_folder(out, overwrite)
     settings = {"kind": kind, "mask": mask, "seed": seed}
     write_manifest(out, {"is_complete": False} | settings)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_donors_share_neither_class_nor_scene_but_the_split() -> None:
         )
         for number in range(60)
     ]
-    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0)
+    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0, "box")
     assert donors.keys() == {video.key for video in videos}
     for host in videos:
         donor = donors[host.key]
@@ -54,7 +55,7 @@ def test_donors_depend_on_the_seed_and_not_on_the_order_of_videos() -> None:
     videos = [video(f"{label}{number}", label) for label in range(3) for number in range(9)]
 
     def keys(seed: int, videos: list[Video]) -> dict[str, str]:
-        donors = choose_donors(Annotations(CLASSES, tuple(videos)), seed)
+        donors = choose_donors(Annotations(CLASSES, tuple(videos)), seed, "box")
         return {key: donor.key for key, donor in donors.items()}
 
     assert keys(0, videos) == keys(0, videos[::-1])
@@ -63,7 +64,7 @@ def test_donors_depend_on_the_seed_and_not_on_the_order_of_videos() -> None:
 
 def test_scenes_come_about_equally_often_however_many_videos_show_them() -> None:
     videos = [video(f"h{i}", 0) for i in range(400)] + [video(f"j{i}", 1) for i in range(30)] + [video("r", 2)]
-    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0)
+    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0, "box")
     num_run = sum(donors[f"h{i}"].key == "r" for i in range(400))
     assert abs(num_run - 200) < 40
 
@@ -81,10 +82,36 @@ def test_scenes_come_about_equally_often_however_many_videos_show_them() -> None
 )
 def test_a_video_that_none_can_lend_a_scene_is_named(videos: tuple[Video, ...]) -> None:
     with pytest.raises(AnnotationError, match="video a: no other video of split 'test' has another class and another"):
-        choose_donors(Annotations(CLASSES, videos), 0)
+        choose_donors(Annotations(CLASSES, videos), 0, "box")
 
 
 def test_chance_depends_on_the_seed_and_the_key() -> None:
     draws = {random_source(seed, key).integers(2**60) for seed in (0, 1) for key in ("a", "b", "")}
     assert len(draws) == 6
     assert random_source(1, "a").integers(2**60) in draws
+
+
+def covered(key: str, label: int) -> Video:
+    whole = np.array([[0, 0, 8, 8]], np.float32)
+    return replace(video(key), tubes=(Tube(label, np.array([0]), whole),))
+
+
+def test_a_video_whose_actors_hide_its_scene_lends_none_but_is_lent_one() -> None:
+    videos = [video(f"w{number}", 0) for number in range(20)] + [covered("c", 1), video("j", 1)]
+    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0, "box")
+    assert {donors[f"w{number}"].key for number in range(20)} == {"j"}
+    assert donors["c"].key.startswith("w")
+    with pytest.raises(AnnotationError, match=r"video w0: .* shows it beside its actors"):
+        choose_donors(Annotations(CLASSES, tuple(videos[:-1])), 0, "box")
+
+
+def test_a_video_with_broken_silhouettes_lends_no_scene(tmp_path: Path) -> None:
+    masks = {"w": np.zeros((3, 8, 8), np.uint8), "j": np.zeros((3, 8, 8), np.uint8), "b": np.zeros((2, 8, 8), np.uint8)}
+    for key, of_video in masks.items():
+        np.savez(tmp_path / f"{key}.npz", masks=of_video)
+    videos = [replace(video(key, "wjb".index(key)), masks_path=tmp_path / f"{key}.npz") for key in "wjb"]
+    donors = choose_donors(Annotations(CLASSES, tuple(videos)), 0, "silhouette")
+    assert {key: donor.key for key, donor in donors.items()} in (
+        {"w": "j", "j": "w", "b": "w"},
+        {"w": "j", "j": "w", "b": "j"},
+    )
