@@ -90,7 +90,7 @@ def test_scenes_are_emptied_of_their_actors_before_some_are_hidden(first, last):
 
 def test_mixers_that_empty_scenes_may_follow_each_other():
     """Of those whom they put on a scene all is seen, and labelled."""
-    Chain([SceneSwap(), ActorCutMix(), SceneSwap(), BatchMix()])
+    assert len(Chain([SceneSwap(), ActorCutMix(), SceneSwap(), BatchMix()]).mixers) == 4
 
 
 def test_an_actor_is_the_same_to_all_mixers():
