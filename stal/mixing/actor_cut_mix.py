@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import torch
 
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_probability, draw_donor
-from stal.mixing.layers import Layer, join, layers_of, overlay
+from stal.mixing.layers import Layer, overlay
 from stal.mixing.plates import ever_actors
 from stal.mixing.provenance import ActorMask
-from stal.structures import ClipBatch
 
 
 @dataclass(frozen=True)
-class ActorCutMix:
+class ActorCutMix(ClipMixer):
     """Put all actors of a clip on another clip of the batch whose own actors are blanked, and trust their labels less.
 
     With r the part of the clip's voxels that is its actors', the clip's own labels weigh 1 - (r - 1)^4: little if the
@@ -42,20 +42,6 @@ class ActorCutMix:
 
     def __post_init__(self) -> None:
         check_probability(self, "probability")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch, so that all devices give the same mixes.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front = layers[host]

@@ -13,15 +13,15 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from stal.errors import ConfigError
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_probability, draw_between, draw_donor
-from stal.mixing.layers import Layer, join, layers_of, overlay
+from stal.mixing.layers import Layer, overlay
 from stal.mixing.placement import Placement
 from stal.mixing.provenance import ActorMask, paint_actors
-from stal.structures import ClipBatch
 
 
 @dataclass(frozen=True)
-class BatchMix:
+class BatchMix(ClipMixer):
     """Paste actors of other clips of the batch into its clips.
 
     A clip that is mixed has one donor, another clip of the batch as it came in. The pasted actors follow the clip's
@@ -70,20 +70,6 @@ class BatchMix:
             )
         if not 0 < self.scale[0] <= self.scale[1] < float("inf"):
             raise ConfigError(f"BatchMix: scale is {self.scale}, and must be (smallest, largest) factor, above 0")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch, so that all devices give the same mixes.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         donor, back = draw_donor(host, layers, generator, self.probability, with_actors=True), layers[host]

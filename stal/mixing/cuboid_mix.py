@@ -12,16 +12,16 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from stal.errors import ConfigError
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_positive, check_probability, draw_beta, draw_donor
-from stal.mixing.layers import Layer, join, layers_of, overlay
+from stal.mixing.layers import Layer, overlay
 from stal.mixing.provenance import ActorMask
-from stal.structures import ClipBatch
 
 CuboidKind = Literal["spatial", "temporal", "spatio_temporal"]
 
 
 @dataclass(frozen=True)
-class CuboidMix:
+class CuboidMix(ClipMixer):
     """Replace a cuboid of a clip by that of another clip of the batch, with the actors that are seen in it.
 
     A share lambda ~ Beta(alpha, alpha) of the clip's voxels stays its own. VideoMix labels a clip with the classes of
@@ -52,20 +52,6 @@ class CuboidMix:
         check_positive(self, "alpha")
         if self.kind not in get_args(CuboidKind):
             raise ConfigError(f"CuboidMix: kind is {self.kind!r}, and must be one of {get_args(CuboidKind)}")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch, so that all devices give the same mixes.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front, back = draw_donor(host, layers, generator, self.probability, with_actors=False), layers[host]

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 from torch import Tensor
 
 from stal.errors import ConfigError
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_probability, draw_donor
-from stal.mixing.layers import Layer, join, layers_of, overlay
+from stal.mixing.layers import Layer, overlay
 from stal.mixing.provenance import ActorMask
-from stal.structures import ClipBatch
 
 MOVING, STILL = 0.5, 0.1
 """Parts of the pixels, those that move most and least, whose colours are those of foreground and background."""
@@ -28,7 +28,7 @@ BLUR = 0.1
 
 
 @dataclass(frozen=True)
-class FAME:
+class FAME(ClipMixer):
     """Put what moves in a clip on another clip of the batch; the annotation plays no part in what that is.
 
     What moves is found by frame differences and colours, see `foreground_mask`, and is the same pixels on all frames.
@@ -36,6 +36,8 @@ class FAME:
     its foreground. Those of the other clip are labelled as far as they are not hidden. Both as in `BatchMix`, frame by
     frame, see `Layer.keep`. The scene of the mixed clip is that of the other clip, though the foreground carries along
     some of its own.
+
+    What is foreground is computed on the device, and may differ between devices by pixels at its border.
 
     Attributes:
         probability: that a clip is mixed.
@@ -53,21 +55,6 @@ class FAME:
         check_probability(self, "probability", "min_visible")
         if not 0 < self.foreground < 1:
             raise ConfigError(f"FAME: foreground is {self.foreground}, and must be between 0 and 1")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch. What is foreground is computed on the device, and
-                may differ between devices by pixels at its border.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front, back = layers[host], draw_donor(host, layers, generator, self.probability, with_actors=False)

@@ -10,15 +10,15 @@ from typing import get_args
 import torch
 
 from stal.errors import ConfigError
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_probability, draw_donor
-from stal.mixing.layers import Layer, join, layers_of, overlay
+from stal.mixing.layers import Layer, overlay
 from stal.mixing.plates import Plate, empty_scene
 from stal.mixing.provenance import ActorMask
-from stal.structures import ClipBatch
 
 
 @dataclass(frozen=True)
-class SceneSwap:
+class SceneSwap(ClipMixer):
     """Put all actors of a clip on the scene of another clip of the batch, without the actors of that one.
 
     The actors stay where and what they are, with their boxes and labels, and are seen on the frames on which they are
@@ -52,20 +52,6 @@ class SceneSwap:
             raise ConfigError(f"SceneSwap: plate is {self.plate!r}, and must be one of {get_args(Plate)}")
         if self.margin < 0:
             raise ConfigError(f"SceneSwap: margin is {self.margin}, and must be 0 or more pixels")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch, so that all devices give the same mixes.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         front = layers[host]

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 
 from stal.mixing.blending import blend
+from stal.mixing.clip_mixer import ClipMixer
 from stal.mixing.drawing import check_positive, check_probability, draw_beta, draw_donor
-from stal.mixing.layers import Layer, join, layers_of
+from stal.mixing.layers import Layer
 from stal.mixing.provenance import ActorMask
-from stal.structures import ClipBatch
 
 
 @dataclass(frozen=True)
-class StillMix:
+class StillMix(ClipMixer):
     """Mix a still into a clip: lambda x + (1 - lambda) * (one frame of another clip), lambda ~ Beta(alpha, alpha).
 
     What the still shows does not move, so that it says nothing of the action: labels, boxes, sources and scene stay the
@@ -42,20 +42,6 @@ class StillMix:
     def __post_init__(self) -> None:
         check_probability(self, "probability")
         check_positive(self, "alpha")
-
-    def __call__(self, batch: ClipBatch, generator: torch.Generator) -> ClipBatch:
-        """Return the mixed batch, with provenance, on the same device; nothing in `batch` is changed.
-
-        Args:
-            batch: clips as they come from videos, or mixed before.
-            generator: on the CPU, whatever the device of the batch, so that all devices give the same mixes.
-
-        Raises:
-            ShapeError: silhouettes are wanted, and the batch has none.
-        """
-        layers = layers_of(batch, self.mask)
-        mixed = [self._mix(host, layers, generator) for host in range(len(layers))]
-        return join(mixed, batch)
 
     def _mix(self, host: int, layers: list[Layer], generator: torch.Generator) -> Layer:
         clip, donor = layers[host], draw_donor(host, layers, generator, self.probability, with_actors=False)
