@@ -18,6 +18,7 @@ from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
+from stal.losses.penalty import Penalty
 from stal.metrics.bootstrap import NUM_DRAWS
 from stal.metrics.protocol import Protocol, find_protocol
 from stal.structures import Annotations
@@ -54,13 +55,18 @@ def build_train_runner(
         annotations: the training videos.
         resume: continue from the newest checkpoint of the work directory, or from the one at this path.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
+
+    Raises:
+        ConfigError: the config asks for what cannot be, such as a penalty on scenes of videos whose scenes are unknown.
     """
     seed = _seed(config)
     _refuse_static_graph(config)
     _init_processes(config, launcher)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
+    model = build_model(config)
+    _refuse_unknown_scenes(config, annotations, model.penalty)
     return Runner(
-        model=build_model(config),
+        model=model,
         train_dataloader=build_loader(config, "train_dataloader", annotations, seed),
         train_cfg=config.train_cfg,
         optim_wrapper=config.optim_wrapper,
@@ -168,3 +174,23 @@ def _refuse_static_graph(config: Config) -> None:
     """Refuse the one DDP setting that gives a wrong gradient with a penalty, silently."""
     if (config.get("model_wrapper_cfg") or {}).get("static_graph") and config["model"].get("penalty"):
         raise ConfigError("model_wrapper_cfg.static_graph = True gives wrong gradients with model.penalty: remove it")
+
+
+def _refuse_unknown_scenes(config: Config, annotations: Annotations, penalty: Penalty | None) -> None:
+    """Refuse a penalty on scenes where none is known, and it would silently do little or nothing, or too many are."""
+    if penalty is None or penalty.num_scenes is None:
+        return
+    name, num_scenes = type(penalty).__name__, len(annotations.scenes)
+    if num_scenes == 0:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in config.data.items() if k != "type" and v is not None)
+        reader = getattr(config.data.type, "__name__", config.data.type)
+        raise ConfigError(
+            f"model.penalty: {name} needs to know which scene a video shows, but of the {len(annotations.videos)} "
+            f"training videos of data = {reader}({arguments}) none has a scene: name their scenes in an annotation "
+            "file of this project (`scene` in docs/annotations.md), or use a penalty that needs none"
+        )
+    if num_scenes > penalty.num_scenes:
+        raise ConfigError(
+            f"model.penalty: {name} has num_scenes = {penalty.num_scenes}, but the training videos show {num_scenes} "
+            f"scenes: set model.penalty.num_scenes={num_scenes}"
+        )

@@ -48,6 +48,7 @@ class ALBAR:
     """
 
     needs_input_gradient = False  # it makes a leaf of its own
+    num_scenes = None
 
     def __init__(
         self,

@@ -71,6 +71,8 @@ class GradientPenalty:
         start_step: the first step with the penalty.
     """
 
+    num_scenes = None
+
     def __init__(
         self,
         weight: float,

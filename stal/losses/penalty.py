@@ -58,6 +58,14 @@ class Penalty(Protocol):
     schedule: Schedule
     needs_input_gradient: bool
 
+    @property
+    def num_scenes(self) -> int | None:
+        """How many scenes it tells apart; None if it does not ask which scene a clip shows.
+
+        A training with it is refused if its videos have no scenes, or more.
+        """
+        ...
+
     def __call__(self, actors: ScoredActors, *, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return what is added to the losses (names that begin with `loss_`), and other numbers for the log.
 

@@ -43,6 +43,7 @@ class PGDEx:
     """
 
     needs_input_gradient = False
+    num_scenes = None
 
     def __init__(
         self,

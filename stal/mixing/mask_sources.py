@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stal.errors import ConfigError, ShapeError
 from stal.mixing.difference import changed_voxels
-from stal.mixing.provenance import actor_masks
+from stal.mixing.provenance import provenance_masks
 from stal.ops.masks import grow_masks
 from stal.structures import ClipBatch
 
@@ -55,7 +55,7 @@ class ProvenanceMasks:
         self, batch: ClipBatch, actors: Int64[Tensor, " A"], generator: torch.Generator
     ) -> Bool[Tensor, "A T H W"]:
         """Return the masks, see `MaskSource`."""
-        masks = actor_masks(batch)[actors]
+        masks = provenance_masks(batch)[actors]
         return grow_masks(masks, self.grow) if self.grow else masks
 
 
@@ -99,7 +99,7 @@ class RandomMasks:
         self, batch: ClipBatch, actors: Int64[Tensor, " A"], generator: torch.Generator
     ) -> Bool[Tensor, "A T H W"]:
         """Return the masks, see `MaskSource`."""
-        masks = actor_masks(batch)[actors]
+        masks = provenance_masks(batch)[actors]
         return (_displace if self.kind == "displaced" else _scatter)(masks, generator)
 
 
@@ -153,7 +153,7 @@ class DifferenceMasks:
         edited = _any_voxel(voxel_sources != clips) | _any_voxel((batch.originals != batch.clips).flatten(1, 2))
         unchanged = torch.zeros_like(voxel_sources, dtype=torch.bool)
         unchanged[edited] = ~changed_voxels(batch.originals[edited], batch.clips[edited])
-        return torch.where(edited[clip_index].view(-1, 1, 1, 1), unchanged[clip_index], actor_masks(batch)[actors])
+        return torch.where(edited[clip_index].view(-1, 1, 1, 1), unchanged[clip_index], provenance_masks(batch)[actors])
 
 
 def _sources(batch: ClipBatch) -> tuple[Int64[Tensor, " N"], Tensor]:

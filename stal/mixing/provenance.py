@@ -15,7 +15,7 @@ from stal.structures import ClipBatch
 ActorMask = Literal["box", "silhouette"]
 
 
-def actor_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
+def provenance_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
     """Return for every actor of a batch, clip after clip, where its voxels are.
 
     Raises:

@@ -1,15 +1,39 @@
 """What a config becomes before mmengine takes over."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
-from stal.engine.runner import _fit_schedule, _refuse_static_graph, build_linker, build_protocol
+from stal.engine.config import load_config
+from stal.engine.runner import (
+    _fit_schedule,
+    _refuse_static_graph,
+    _refuse_unknown_scenes,
+    build_linker,
+    build_protocol,
+    build_train_runner,
+)
 from stal.errors import ConfigError
 from stal.linking.candidates import Candidates
 from stal.linking.linker import LINKERS, Linker
 from stal.linking.online import OnlineLinking
 from stal.linking.trimming import KeepWhole
+from stal.losses.gradient_penalty import GradientPenalty
+from stal.losses.group_dro import GroupDRO
 from stal.metrics.protocol import PROTOCOLS
+from stal.structures import Annotations, Video
+
+CONFIG = Path(__file__).parents[2] / "configs" / "scenes_small_plain.py"
+
+
+def videos_on(*scenes: str | None) -> Annotations:
+    """Return videos without actors that show these scenes; None where it is unknown."""
+    videos = [
+        Video(f"{number}", Path(f"{number}.mp4"), 8, 32, 48, split="train", scene=scene)
+        for number, scene in enumerate(scenes)
+    ]
+    return Annotations(("run", "jump"), tuple(videos))
 
 
 def test_schedules_follow_the_number_of_epochs():
@@ -27,6 +51,43 @@ def test_a_static_graph_is_refused_with_a_penalty():
     with pytest.raises(ConfigError, match="wrong gradients"):
         _refuse_static_graph(Config({"model_wrapper_cfg": model_wrapper, "model": {"penalty": {"weight": 1.0}}}))
     _refuse_static_graph(Config({"model_wrapper_cfg": model_wrapper, "model": {"penalty": None}}))
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        {"type": "stal.losses.sdn.SDN", "num_scenes": 2, "in_channels": 4},
+        {"type": "stal.losses.group_dro.GroupDRO", "num_scenes": 2, "num_classes": 9},
+    ],
+    ids=["SDN", "GroupDRO"],
+)
+@pytest.mark.parametrize(
+    ("scenes", "message"),
+    [
+        (
+            (None, None, None),
+            r"of the 3 training videos of data = read_tubes_json\(path='data/scenes_small/annotations.json'\) none has "
+            "a scene: name their scenes in an annotation file",
+        ),
+        (("beach", None, "road", "wood"), "num_scenes = 2, but .* 3 scenes: set model.penalty.num_scenes=3"),
+    ],
+    ids=["unknown", "more"],
+)
+def test_a_penalty_on_scenes_is_refused_where_they_are_unknown_or_more(penalty, scenes, message):
+    config = load_config(CONFIG, {"model.penalty": {"weight": 1.0, **penalty}})
+    with pytest.raises(ConfigError, match=f"model.penalty: {penalty['type'].rpartition('.')[2]} .*{message}"):
+        build_train_runner(config, videos_on(*scenes))
+
+
+def test_a_penalty_on_scenes_takes_videos_of_which_some_show_fewer():
+    penalty = GroupDRO(1.0, num_classes=2, num_scenes=2)
+    for scenes in (("beach", None), ("beach", "road", None)):
+        _refuse_unknown_scenes(Config({}), videos_on(*scenes), penalty)
+
+
+@pytest.mark.parametrize("penalty", [None, GradientPenalty(1.0)])
+def test_without_a_penalty_on_scenes_they_may_be_unknown(penalty):
+    _refuse_unknown_scenes(Config({}), videos_on(None), penalty)
 
 
 def test_the_default_linker_and_protocol_need_no_settings():

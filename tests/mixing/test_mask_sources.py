@@ -16,7 +16,7 @@ from stal.mixing.mask_sources import (
     RandomMasks,
     SourceClipMasks,
 )
-from stal.mixing.provenance import actor_masks
+from stal.mixing.provenance import provenance_masks
 from stal.ops.masks import mask_boxes
 from stal.structures import ClipBatch
 
@@ -117,7 +117,7 @@ def test_a_dilated_mask_holds_the_actor_that_holds_the_eroded_mask(num_actors, s
     batch = make_batch(*num_actors, seed=seed)
     own = masks_of(ProvenanceMasks(), batch)
     dilated, eroded = (masks_of(ProvenanceMasks(grow=grow), batch) for grow in (fraction, -fraction))
-    assert torch.equal(own, actor_masks(batch))
+    assert torch.equal(own, provenance_masks(batch))
     assert not (own & ~dilated).any() and not (eroded & ~own).any()
     assert torch.equal(eroded.flatten(2).any(2), own.flatten(2).any(2))
 
@@ -150,12 +150,12 @@ def test_in_a_clip_that_is_not_mixed_all_voxels_are_of_the_actors_clip():
 def test_random_masks_have_as_many_voxels_as_the_actor_on_every_frame(num_actors, seed, kind):
     batch = make_batch(*num_actors, seed=seed)
     masks = masks_of(RandomMasks(kind), batch, seed=seed)
-    assert torch.equal(masks.sum(dim=(2, 3)), actor_masks(batch).sum(dim=(2, 3)))
+    assert torch.equal(masks.sum(dim=(2, 3)), provenance_masks(batch).sum(dim=(2, 3)))
 
 
 def test_a_displaced_mask_is_the_actors_moved_by_one_distance_on_all_frames():
     batch = make_batch(2, 1)
-    own, masks = actor_masks(batch), masks_of(RandomMasks("displaced"), batch, seed=1)
+    own, masks = provenance_masks(batch), masks_of(RandomMasks("displaced"), batch, seed=1)
     shifts = set()
     for mask, of_actor in zip(masks, own, strict=True):
         found = [
@@ -193,7 +193,7 @@ def test_empty_masks_leave_nobody_a_voxel():
 
 def test_what_an_edit_left_as_it_was_is_the_actors():
     batch = new_scene(boxes_batch([[1, 1, 5, 5], [8, 2, 14, 9]], [[3, 3, 9, 9]]), 0, 1)
-    own = actor_masks(batch)
+    own = provenance_masks(batch)
     assert torch.equal(masks_of(DifferenceMasks(), batch), torch.stack([own[0] | own[1], own[0] | own[1], own[2]]))
 
 
@@ -201,14 +201,14 @@ def test_an_edit_of_the_clips_own_voxels_is_found_too():
     batch = boxes_batch([[1, 1, 5, 5]], [[3, 3, 9, 9]])
     darker = torch.where(batch.provenance[:, None] == 0, batch.clips - 3, batch.clips)
     batch = dataclasses.replace(batch, clips=darker, originals=batch.clips)
-    assert torch.equal(masks_of(DifferenceMasks(), batch), actor_masks(batch))
+    assert torch.equal(masks_of(DifferenceMasks(), batch), provenance_masks(batch))
 
 
 def test_in_a_clip_that_was_not_edited_an_actor_has_the_mask_of_its_provenance():
     batch = new_scene(boxes_batch([[1, 1, 5, 5], [8, 2, 14, 9]], [[3, 3, 9, 9]]), 1)
-    assert torch.equal(masks_of(DifferenceMasks(), batch), actor_masks(batch))
+    assert torch.equal(masks_of(DifferenceMasks(), batch), provenance_masks(batch))
     unedited = dataclasses.replace(batch, clips=batch.originals, voxel_sources=boxes_batch([], []).voxel_sources)
-    assert torch.equal(masks_of(DifferenceMasks(), unedited), actor_masks(batch))
+    assert torch.equal(masks_of(DifferenceMasks(), unedited), provenance_masks(batch))
 
 
 def test_an_edited_clip_that_equals_its_original_is_refused():

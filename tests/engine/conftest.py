@@ -1,0 +1,111 @@
+"""A small model, and clips of noise on which it is trained for a step."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from stal.engine.model import DetectionModel
+from stal.engine.preprocessor import ClipPreprocessor
+from stal.losses.gradient_penalty import GradientPenalty
+from stal.losses.penalty import Penalty
+from stal.mixing.batch_mix import BatchMix
+from stal.models.backbone import SlowFast
+from stal.models.detector import TubeDetector
+from stal.structures import Clip
+
+FRAMES, HEIGHT, WIDTH = 8, 32, 48
+
+
+def build_small_detector(norm: str = "group") -> TubeDetector:
+    torch.manual_seed(0)
+    backbone = SlowFast(
+        depth=18,
+        width=8,
+        channel_ratio=4,
+        norm=norm,
+        fusion_kernel=3,
+        spatial_strides=(1, 2, 1, 1),
+        stem_kernels=((1, 3, 3), (3, 3, 3)),
+    )
+    return TubeDetector(
+        backbone,
+        num_classes=3,
+        proposals={"channels": 16, "anchor_sizes": (16,), "aspect_ratios": (1.0,), "num_train": 8, "num_test": 8},
+        regressor={"channels": 16, "bins": 3},
+        classifier={"bins": 3, "dropout": 0.0},
+        num_samples=4,
+        min_score=0.0,
+    )
+
+
+def build_small_model(
+    penalty: float | Penalty | None = None, mixer: BatchMix | None = None, *, seed: int = 0, **changes: object
+) -> DetectionModel:
+    """Return a model with a penalty, or with the gradient penalty of this weight."""
+    if isinstance(penalty, float):
+        penalty = GradientPenalty(penalty)
+    return DetectionModel(build_small_detector(), ClipPreprocessor(mixer, seed=seed), penalty=penalty, **changes)
+
+
+def build_clip(boxes: list[list[float]], *, on_keyframe: bool = True, seed: int = 0) -> Clip:
+    """Return noise in which actors stand still, of a video twice as large."""
+    valid = torch.ones(len(boxes), FRAMES, dtype=torch.bool)
+    valid[:, FRAMES // 2] = on_keyframe
+    noise = torch.randint(0, 256, (3, FRAMES, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(seed))
+    return Clip(
+        frames=noise.to(torch.uint8),
+        boxes=torch.tensor(boxes).reshape(-1, 1, 4).repeat(1, FRAMES, 1) * valid[..., None],
+        valid=valid,
+        labels=torch.arange(len(boxes)) % 3,
+        actor_masks=None,
+        video_key=f"video {seed}",
+        frame_indices=torch.arange(FRAMES),
+        to_video=torch.tensor([2.0, 2.0, 0.0, 0.0]),
+        video_size=(2 * HEIGHT, 2 * WIDTH),
+        scene=seed % 2,
+    )
+
+
+def build_clips() -> list[Clip]:
+    """Return a clip of two actors and one of another, on other scenes."""
+    return [
+        build_clip([[4.0, 8.0, 20.0, 24.0], [24.0, 4.0, 40.0, 30.0]]),
+        build_clip([[10.0, 2.0, 26.0, 30.0]], seed=1),
+    ]
+
+
+def losses_of(model: DetectionModel, clips: list[Clip]) -> dict[str, torch.Tensor]:
+    return model.train()(model.data_preprocessor.prepare(clips, True), mode="loss")
+
+
+@pytest.fixture
+def small_detector() -> Callable[..., TubeDetector]:
+    return build_small_detector
+
+
+@pytest.fixture
+def small_model() -> Callable[..., DetectionModel]:
+    return build_small_model
+
+
+@pytest.fixture
+def make_clip() -> Callable[..., Clip]:
+    return build_clip
+
+
+@pytest.fixture
+def clips() -> list[Clip]:
+    return build_clips()
+
+
+@pytest.fixture
+def train_losses() -> Callable[[DetectionModel, list[Clip]], dict[str, torch.Tensor]]:
+    return losses_of
+
+
+@pytest.fixture
+def message_hub(tmp_path) -> MessageHub:
+    """Give a test a message hub of its own, as a runner has."""
+    return MessageHub.get_instance(f"test in {tmp_path}")
