@@ -1,13 +1,17 @@
 """Fixtures that every test may use; array shapes in signatures are checked while the tests run."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("stal", "beartype.beartype")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,3 +29,18 @@ def shared() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("STAL_TEST_DATA does not name the folder of real videos and annotations")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless browser of the system, by Playwright, or skip."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=arguments, timeout=120_000)
+        yield started
+        started.close()

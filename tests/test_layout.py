@@ -22,6 +22,7 @@ ORDER = (
     "evaluation",
     "checks",
     "engine",
+    "report",
     "experiments",
 )
 MAX_LINES = 400

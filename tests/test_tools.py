@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from stal.data.detection_files import write_detections
+from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.scenes import generate
 from stal.engine.command_line import run
 from stal.engine.entry import measure_scene_shift
 from stal.engine.entry import test as run_test
 from stal.engine.entry import train as run_train
 from stal.engine.gradients import draw_gradient_tubes
+from stal.engine.tube_source import TubeChoice, VideoChoice
 from stal.errors import ConfigError
+from stal.structures import Tube
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "scenes_batchmix_pgg.py")
@@ -61,9 +65,11 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
 def trained(scenes, tmp_path_factory) -> Path:
     """The work directory of one epoch by the command line, and of a second one that resumes it."""
     work_dir = tmp_path_factory.mktemp("work_dir")
-    flags = ["--work-dir", str(work_dir), "--cfg-options", *as_flags(options(scenes))]
-    done = tool("train", CONFIG, *flags)
+    flags = ["--work-dir", str(work_dir), "--progress", "plain", "--tensorboard"]
+    done = tool("train", CONFIG, *flags, "--cfg-options", *as_flags(options(scenes)))
     assert done.returncode == 0, done.stderr
+    assert "train, epoch 1/1  2/2 (100%)" in done.stderr
+    assert list(work_dir.glob("*/vis_data/events.out.tfevents.*"))
     run_train(CONFIG, work_dir=str(work_dir), resume=True, options=options(scenes, **{"train_cfg.max_epochs": 2}))
     return work_dir
 
@@ -169,23 +175,67 @@ def test_two_processes_give_the_files_of_one_to_the_last_bit(trained, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("from_file", [False, True])
-def test_gradient_tubes_are_drawn_for_the_data_set_and_for_any_video(trained, scenes, tmp_path, from_file):
-    video = str(scenes / "videos" / "iid" / "00001.mp4") if from_file else None
+@pytest.mark.parametrize(
+    ("video", "tube", "origin"),
+    [
+        (VideoChoice(index=1), TubeChoice(), "surest of "),
+        (VideoChoice(path="videos/iid/00001.mp4"), TubeChoice(), "surest of "),
+        (VideoChoice(index=1, split="train"), TubeChoice(ground_truth=0), "ground truth"),
+    ],
+)
+def test_gradient_tubes_are_drawn_for_the_data_set_and_for_any_video(trained, scenes, tmp_path, video, tube, origin):
+    if video.path is not None:
+        video = VideoChoice(path=str(scenes / video.path))
     # an untrained network's scores are low
     settings = options(scenes, **{"model.detector.min_score": 1e-6})
-    path = draw_gradient_tubes(CONFIG, str(trained), video=video, index=1, out=str(tmp_path), options=settings)
-    with av.open(str(path)) as drawn, av.open(str(scenes / "videos" / "iid" / "00001.mp4")) as source:
-        assert len(list(drawn.decode(video=0))) == len(list(source.decode(video=0)))
-    assert path.with_suffix(".png").is_file()
-    for window in json.loads(path.with_suffix(".json").read_text())["windows"]:
+    files = draw_gradient_tubes(CONFIG, str(trained), video=video, tube=tube, out=str(tmp_path), options=settings)
+    assert files.keys() == {"mp4", "png", "json"}
+    source = scenes / "videos" / (video.split or "iid") / "00001.mp4"
+    with av.open(str(files["mp4"])) as drawn, av.open(str(source)) as given:
+        assert len(list(drawn.decode(video=0))) == len(list(given.decode(video=0)))
+    shares = json.loads(files["json"].read_text())
+    assert shares["tube"].startswith(origin)
+    assert (shares["method"], shares["pathway"]) == ("input_gradient", "both")
+    assert shares["windows"]
+    for window, following in zip(shares["windows"], [*shares["windows"][1:], None], strict=True):
         assert 0 <= window["gradient_energy_in_box"] <= 1
         assert 0 < window["box_share_of_clip"] < 1
+        assert following is None or window["frames"][1] < following["frames"][0]
+
+
+@pytest.mark.slow
+def test_a_detection_of_a_file_is_drawn_as_asked_for(trained, scenes, tmp_path):
+    annotations = read_tubes_json(scenes / "annotations.json").of_split("iid")
+    truth = annotations.videos[0].tubes[0]
+    boxes = truth.boxes[:20].copy()
+    tubes = [Tube(label, truth.frames[:20], boxes, score=score) for label, score in ((2, 0.9), (4, 0.8), (4, 0.7))]
+    write_detections(tmp_path / "found.npz", annotations, {}, {annotations.videos[0].key: tubes})
+    flags = ["--work-dir", str(tmp_path), "--detections", str(tmp_path / "found.npz"), "--rank", "1"]
+    flags += ["--class", annotations.classes[4], "--method", "gradient_x_input", "--pathway", "fast", "--signed"]
+    flags += ["--kinds", "gif", "tube", "npz"]
+    done = tool("visualize_gradients", CONFIG, str(trained), *flags, "--cfg-options", *as_flags(options(scenes)))
+    assert done.returncode == 0, done.stderr
+    name = annotations.videos[0].key.replace("/", "_")
+    written = {path.name for path in (tmp_path / "gradients").iterdir()}
+    assert written == {f"{name}{suffix}" for suffix in (".gif", "_space.png", ".npz", ".json")}
+    assert all(str(tmp_path / "gradients" / file) in done.stdout for file in written)
+    with np.load(tmp_path / "gradients" / f"{name}.npz") as arrays:
+        assert (arrays["method"], arrays["pathway"]) == ("gradient_x_input", "fast")
+        assert arrays["action"] == annotations.classes[4]
+        assert arrays["volume"].min() < 0
+    assert json.loads((tmp_path / "gradients" / f"{name}.json").read_text())["tube"] == "no. 2 of 2 detections"
+
+
+@pytest.mark.parametrize("tube", [TubeChoice(ground_truth=0), TubeChoice(detections="found.npz")])
+def test_a_video_of_ones_own_has_no_annotation_and_no_detections(scenes, tube):
+    video = VideoChoice(path=str(scenes / "videos" / "iid" / "00001.mp4"))
+    with pytest.raises(ConfigError, match="neither annotated nor in a file of detections"):
+        draw_gradient_tubes(CONFIG, "none.pth", video=video, tube=tube, options=options(scenes))
 
 
 def test_a_checkpoint_without_classes_cannot_name_what_it_sees_in_a_video(scenes, tmp_path, capsys):
     torch.save({"state_dict": {}, "meta": {}}, tmp_path / "bare.pth")
-    video = str(scenes / "videos" / "iid" / "00001.mp4")
+    video = VideoChoice(path=str(scenes / "videos" / "iid" / "00001.mp4"))
     with pytest.raises(SystemExit) as stopped:
         run(lambda: draw_gradient_tubes(CONFIG, str(tmp_path / "bare.pth"), video=video, options=options(scenes)))
     assert stopped.value.code == 1

@@ -33,6 +33,7 @@ def main() -> None:
         action="store_true",
         help="leave out confidence intervals and what is behind the numbers, to save a second for each set",
     )
+    command_line.add_progress_flag(parser)
     command_line.add_launcher_flag(parser)
     args = parser.parse_args()
     settings = {
@@ -43,6 +44,7 @@ def main() -> None:
         "options": args.cfg_options,
         "headlines_only": args.headlines_only,
         "launcher": args.launcher,
+        "progress": args.progress,
     }
     if args.split is not None and len(args.split) > 1:
         measure_scene_shift(args.config, args.checkpoint, args.split, **settings)

@@ -1,5 +1,7 @@
 """Train a detector."""
 
+from mmengine.dist import is_main_process
+
 from stal.engine import command_line
 from stal.engine.entry import train
 
@@ -21,6 +23,11 @@ def main() -> None:
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16)")
     parser.add_argument("--seed", type=int, help="of weights, order, augmentation and mixing (default: the config's)")
     parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms, even where slower")
+    parser.add_argument("--no-validate", action="store_true", help="leave out the validation that the config describes")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write for TensorBoard too: pip install 'stal[tensorboard]'"
+    )
+    command_line.add_progress_flag(parser)
     command_line.add_launcher_flag(parser)
     args = parser.parse_args()
     work_dir = train(
@@ -32,8 +39,12 @@ def main() -> None:
         deterministic=args.deterministic,
         options=args.cfg_options,
         launcher=args.launcher,
+        validate=not args.no_validate,
+        tensorboard=args.tensorboard,
+        progress=args.progress,
     )
-    print(f"trained: {work_dir}")
+    if is_main_process():
+        print(f"trained: {work_dir}")
 
 
 if __name__ == "__main__":

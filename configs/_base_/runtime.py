@@ -13,6 +13,7 @@ from mmengine.visualization import LocalVisBackend, Visualizer
 from stal.engine.bad_samples import BadSamplesHook
 from stal.engine.checkpoint import PlainCheckpointHook
 from stal.engine.progress import ProgressHook
+from stal.engine.validation import Validation
 
 default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
@@ -25,6 +26,8 @@ default_hooks = dict(
 custom_hooks = [dict(type=PlainCheckpointHook), dict(type=BadSamplesHook), dict(type=ProgressHook)]
 log_processor = dict(window_size=20, by_epoch=True)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
+validation = dict(type=Validation, split=None)  # None: no validation while training
+progress = "auto"  # bars on a terminal and lines elsewhere; or "rich", "plain"
 env_cfg = dict(mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
 linking = "default"  # a name of stal.linking.linker.LINKERS, or dict(type=Linker, ...)
 protocol = "voc"  # a name of stal.metrics.protocol.PROTOCOLS

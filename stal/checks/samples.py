@@ -13,7 +13,7 @@ from stal.checks.opening import VideoRecord
 from stal.checks.report import CheckReport
 from stal.data.video.reader import read_frames
 from stal.errors import StalError
-from stal.visualize.drawing import colour, draw_boxes, enlarge
+from stal.visualize.drawing import colour, draw_outlined_boxes, fit_scale, resize
 
 MAX_FOUND = 24
 _PER_FINDING = 3
@@ -124,22 +124,15 @@ def _read(
 
 
 def _draw(table: AnnotationTable, sample: Sample, frame: UInt8[np.ndarray, "H W 3"]) -> Picture:
-    height, width, _ = frame.shape
-    drawn, scale = frame[None], 1.0
-    if width < _MIN_WIDTH:
-        factor = -(-_MIN_WIDTH // width)
-        drawn, scale = enlarge(drawn, factor), float(factor)
-    elif width > _MAX_WIDTH:
-        scale = _MAX_WIDTH / width
-        size = (_MAX_WIDTH, max(1, round(height * scale)))
-        drawn = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[None]
+    scale = fit_scale(frame.shape[1], _MIN_WIDTH, _MAX_WIDTH)
+    drawn = resize(frame[None], scale)
     rows = np.flatnonzero((table.video_of_row == sample.video) & (table.frames == sample.frame) & table.is_finite)
     actors = []
     for row in rows.tolist():
         tube = table.tube_of_row[row]
         number = int(tube - np.searchsorted(table.tube_videos, sample.video))
         box = (table.boxes[row].astype(np.float64) * scale).clip(-_FAR_PIXELS, _FAR_PIXELS)[None]
-        drawn = draw_boxes(draw_boxes(drawn, box, (0, 0, 0), thickness=4), box, colour(number), thickness=2)
+        drawn = draw_outlined_boxes(drawn, box, colour(number))
         actors.append((colour(number), f"{table.label_names[tube]} #{table.tube_ids[tube]}"))
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(drawn[0], cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     num_frames = table.videos[sample.video].num_frames

@@ -79,6 +79,18 @@ def to_video_boxes(
     return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
 
 
+def to_clip_boxes(boxes_video: Float32[Tensor, "*N 4"], to_video: Float32[Tensor, " 4"]) -> Float32[Tensor, "*N 4"]:
+    """Bring boxes of a video to a clip of it; what `to_video_boxes` undoes. They are not cut to the clip.
+
+    Args:
+        boxes_video: xyxy half-open pixels of the video.
+        to_video: (scale_x, scale_y, shift_x, shift_y) of the clip.
+    """
+    scale, shift = to_video[:2].repeat(2), to_video[2:].repeat(2)
+    first, second = ((boxes_video - shift) / scale).split(2, dim=-1)  # which is which depends on the flip
+    return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], dim=-1)
+
+
 def resize_clip(clip: Clip, height: int, width: int) -> Clip:
     """Stretch a clip to `height` x `width`: frames bilinear (with a low-pass when shrinking), silhouettes nearest."""
     _, _, old_height, old_width = clip.frames.shape

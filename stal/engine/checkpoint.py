@@ -77,6 +77,23 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Path:
     return last
 
 
+def read_classes(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the names of the classes that a checkpoint was trained on, in the order of its scores.
+
+    Args:
+        path: the file, or a work directory, whose last checkpoint is taken.
+
+    Raises:
+        CheckpointError: the file cannot be used, or does not name them.
+    """
+    classes = (read_checkpoint(path).get("meta", {}).get("dataset_meta") or {}).get("classes")
+    if not classes:
+        raise CheckpointError(
+            f"checkpoint {path} does not name its classes, so what it sees has no name: use one that training wrote"
+        )
+    return tuple(classes)
+
+
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
     """Load the weights of a checkpoint into `model`; every weight must be there, and none may be left over.
 

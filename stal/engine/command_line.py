@@ -64,6 +64,15 @@ def add_launcher_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_progress_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of how a tool shows how far it is."""
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "rich", "plain"),
+        help="show how far it is in bars (rich) or lines (plain); auto: bars on a terminal (default: the config's)",
+    )
+
+
 def pixel_size(text: str) -> tuple[int, int]:
     """Parse a size in pixels such as `160x120`, width first as people write it, to (height, width)."""
     width, x, height = text.partition("x")

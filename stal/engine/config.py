@@ -24,11 +24,13 @@ KEYS = {
     "model_wrapper_cfg",
     "optim_wrapper",
     "param_scheduler",
+    "progress",
     "protocol",
     "randomness",
     "test_dataloader",
     "train_cfg",
     "train_dataloader",
+    "validation",
     "visualizer",
     "work_dir",
 }

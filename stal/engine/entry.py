@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 
-from stal.engine.build import build_annotations
+from stal.engine.build import build_all_annotations
 from stal.engine.config import load_run_config
 from stal.engine.tested_sets import SetOutputs, TestedSet, read_tested_sets
+from stal.engine.validation import build_validation
 
 if TYPE_CHECKING:
     from stal.metrics.summary import Evaluation
@@ -29,6 +30,9 @@ def train(
     deterministic: bool = False,
     options: Mapping[str, Any] | None = None,
     launcher: str = "none",
+    validate: bool = True,
+    tensorboard: bool = False,
+    progress: str | None = None,
 ) -> Path:
     """Train a config and return the work directory that holds its checkpoints.
 
@@ -41,22 +45,32 @@ def train(
         deterministic: choose deterministic algorithms even where they are slower.
         options: settings of the config to change.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
+        validate: validate as the config says; False for not at all.
+        tensorboard: write numbers and pictures for TensorBoard too.
+        progress: how to show how far it is, see `ProgressHook`; None for the config's way.
     """
     config = load_run_config(config_path, work_dir, options)
+    if progress is not None:
+        config.progress = progress
     if seed is not None:
         config.randomness["seed"] = seed
     if deterministic:
         config.randomness["deterministic"] = True
     if amp:
         config.optim_wrapper["type"] = "stal.engine.amp.AutocastOptimWrapper"
-    annotations = build_annotations(config, "train_dataloader")
+    annotations = build_all_annotations(config)
+    trained = annotations.of_split(config.train_dataloader["dataset"]["split"])
+    validated = build_validation(config).choose(annotations) if validate else None
 
     from stal.engine.checkpoint import find_checkpoint
     from stal.engine.runner import build_train_runner
+    from stal.engine.tensorboard import add_tensorboard
 
+    if tensorboard:
+        add_tensorboard(config)
     if isinstance(resume, str):
         resume = str(find_checkpoint(resume))
-    build_train_runner(config, annotations, resume=resume, launcher=launcher).train()
+    build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher).train()
     return Path(config.work_dir)
 
 
@@ -72,6 +86,7 @@ def test(
     options: Mapping[str, Any] | None = None,
     headlines_only: bool = False,
     launcher: str = "none",
+    progress: str | None = None,
 ) -> dict[str, float]:
     """Test a checkpoint, write `metrics.json` into the work directory, and return the headline numbers.
 
@@ -88,8 +103,9 @@ def test(
         options: settings of the config to change.
         headlines_only: leave out confidence intervals and what is behind the numbers.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
+        progress: how to show how far it is, see `ProgressHook`; None for the config's way.
     """
-    config = _load_test_config(config_path, work_dir, link, protocol, options)
+    config = _load_test_config(config_path, work_dir, link, protocol, options, progress)
     own_split = config.test_dataloader.dataset.split
     (tested,) = read_tested_sets(config, [split or own_split])
 
@@ -115,6 +131,7 @@ def measure_scene_shift(
     options: Mapping[str, Any] | None = None,
     headlines_only: bool = False,
     launcher: str = "none",
+    progress: str | None = None,
 ) -> dict[str, dict[str, float]]:
     """Test a checkpoint on several sets, compare them with the first, and return the headline numbers of each.
 
@@ -133,8 +150,9 @@ def measure_scene_shift(
         options: settings of the config to change.
         headlines_only: leave out confidence intervals and what is behind the numbers.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
+        progress: how to show how far it is, see `ProgressHook`; None for the config's way.
     """
-    config = _load_test_config(config_path, work_dir, link, protocol, options)
+    config = _load_test_config(config_path, work_dir, link, protocol, options, progress)
     sets = read_tested_sets(config, splits)
 
     from stal.evaluation.outputs import write_json
@@ -163,14 +181,21 @@ def measure_scene_shift(
 
 
 def _load_test_config(
-    path: str, work_dir: str | None, link: str | None, protocol: str | None, options: Mapping[str, Any] | None
+    path: str,
+    work_dir: str | None,
+    link: str | None,
+    protocol: str | None,
+    options: Mapping[str, Any] | None,
+    progress: str | None,
 ) -> Config:
-    """Return the config with the linker and the protocol that are named."""
+    """Return the config with the linker, the protocol and the display that are named."""
     config = load_run_config(path, work_dir, options)
     if link is not None:
         config.linking = link
     if protocol is not None:
         config.protocol = protocol
+    if progress is not None:
+        config.progress = progress
     return config
 
 

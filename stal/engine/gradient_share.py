@@ -2,23 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from mmengine.device import get_device
 
-from stal.attribution import GradientTube, gradient_tube, input_gradient
-from stal.data.clips import ClipDataset
-from stal.engine.checkpoint import load_weights
-from stal.engine.config import load_run_config, with_options
-from stal.engine.loader import build_loader
-from stal.engine.model import DetectionModel
-from stal.engine.runner import build_model
-from stal.engine.tested_sets import read_tested_sets
-from stal.errors import ConfigError
-from stal.ops.masks import box_masks
-from stal.ops.tubelets import fill_frames
-from stal.structures import Clip
+from stal.attribution.methods import attribute
+from stal.attribution.scores import gradient_tube
+from stal.engine.keyframe_actors import ShownSet
 
 
 @dataclass(frozen=True)
@@ -60,43 +50,13 @@ def measure_gradient_share(
     Raises:
         ConfigError: the split shows no actor.
     """
-    config = with_options(
-        load_run_config(config_path, work_dir, options), {"test_dataloader.dataset.with_masks": False}
-    )
-    (tested,) = read_tested_sets(config, [split or config.test_dataloader.dataset.split])
-    model = build_model(config)
-    load_weights(model, checkpoint)
-    model.to(get_device())
-    clips = cast(ClipDataset, build_loader(config, "test_dataloader", tested.annotations, seed=0).dataset)
-    tubes: list[GradientTube] = []
-    for position in _spread(len(clips)):
-        if len(tubes) >= min_actors:
-            break
-        tubes += _gradient_tubes(model, clips[position].pixels_to("cpu"))
-    if not tubes:
-        raise ConfigError(f"no clip of {tested.given} has an actor on its keyframe")
+    shown = ShownSet.load(config_path, checkpoint, split, work_dir, options)
+    tubes = [
+        gradient_tube(attribute(shown.model.detector, actor.clip, actor.tubelet, actor.label), actor.mask)
+        for actor in shown.actors(min_actors)
+    ]
     return GradientShare(
         inside_share=float(np.mean([tube.inside_share for tube in tubes])),
         volume_share=float(np.mean([tube.volume_share for tube in tubes])),
         num_actors=len(tubes),
     )
-
-
-def _spread(count: int) -> list[int]:
-    """Return all positions below `count`, in an order whose beginnings are spread evenly: van der Corput's."""
-    num_bits = max(count - 1, 1).bit_length()
-    reversed_bits = (int(f"{number:0{num_bits}b}"[::-1], 2) for number in range(2**num_bits))
-    return [position for position in reversed_bits if position < count]
-
-
-def _gradient_tubes(model: DetectionModel, clip: Clip) -> list[GradientTube]:
-    """Return the gradient tube of each actor that is on the keyframe, for its own class."""
-    batch = model.data_preprocessor.prepare([clip]).batch
-    clips, (boxes,), (valid,), (labels,) = batch.clips, batch.boxes, batch.valid, batch.labels
-    *_, num_frames, height, width = clips.shape
-    tubelets = fill_frames(boxes, valid)
-    masks = box_masks(boxes, height, width) & valid[..., None, None]
-    return [
-        gradient_tube(input_gradient(model.detector, clips[0], tubelets[actor], int(labels[actor])), masks[actor])
-        for actor in valid[:, num_frames // 2].nonzero().squeeze(1).tolist()
-    ]

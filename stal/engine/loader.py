@@ -76,6 +76,8 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     else:
         settings.pop("batch_size", None)
         settings["batch_sampler"] = VideoBatchSampler(list(dataset.num_clips.values()), batch_size)
+        # Each pass draws a number, which no test looks at; a validation must not draw it from the training's chance.
+        settings.setdefault("generator", torch.Generator().manual_seed(seed))
     has_workers = settings.get("num_workers", 0) > 0
     if has_workers and dataset.read_timeout_seconds is not None:
         settings.setdefault("timeout", _START_SECONDS + batch_size * dataset.read_timeout_seconds)

@@ -84,9 +84,12 @@ class DetectionModel(BaseModel):
         if mode == "loss":
             return self._loss(inputs)
         if mode == "predict":
-            tubelets = self.detector.predict(inputs.batch.clips, self._given_proposals(inputs))
-            return [clip_result(t, clip) for t, clip in zip(tubelets, inputs.clips, strict=True)]
+            return [clip_result(t, clip) for t, clip in zip(self.detect(inputs), inputs.clips, strict=True)]
         return self.detector.backbone(inputs.batch.clips)
+
+    def detect(self, inputs: PreparedBatch) -> list[Tubelets]:
+        """Return what is detected in each clip, in pixels of the clip."""
+        return self.detector.predict(inputs.batch.clips, self._given_proposals(inputs))
 
     def _given_proposals(self, inputs: PreparedBatch) -> list[Tensor] | None:
         """Return the keyframe boxes that replace the detector's own proposals; None for its own."""

@@ -11,11 +11,13 @@ from mmengine.runner import Runner
 from stal.data.clips import ClipDataset
 from stal.engine.build import build
 from stal.engine.config import with_options
-from stal.engine.loader import build_loader
+from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
 from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
+from stal.engine.validation import build_validation
+from stal.engine.validation_pictures import ValidationPictures
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
 from stal.losses.penalty import Penalty
@@ -46,13 +48,19 @@ def build_protocol(config: Config) -> Protocol:
 
 
 def build_train_runner(
-    config: Config, annotations: Annotations, *, resume: bool | str = False, launcher: str = "none"
+    config: Config,
+    annotations: Annotations,
+    *,
+    validated: Annotations | None = None,
+    resume: bool | str = False,
+    launcher: str = "none",
 ) -> Runner:
     """Return a runner that trains the config's model on `annotations`.
 
     Args:
         config: a whole config.
         annotations: the training videos.
+        validated: the videos that it is validated on meanwhile, as `validation` of the config says; None for none.
         resume: continue from the newest checkpoint of the work directory, or from the one at this path.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
 
@@ -65,16 +73,17 @@ def build_train_runner(
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
     model = build_model(config)
     _refuse_unknown_scenes(config, annotations, model.penalty)
-    return Runner(
-        model=model,
-        train_dataloader=build_loader(config, "train_dataloader", annotations, seed),
-        train_cfg=config.train_cfg,
-        optim_wrapper=config.optim_wrapper,
-        param_scheduler=_fit_schedule(config),
-        load_from=resume if isinstance(resume, str) else config.get("load_from"),
-        resume=bool(resume),
+    arguments = {
+        "model": model,
+        "train_dataloader": build_loader(config, "train_dataloader", annotations, seed),
+        "train_cfg": config.train_cfg,
+        "optim_wrapper": config.optim_wrapper,
+        "param_scheduler": _fit_schedule(config),
+        "load_from": resume if isinstance(resume, str) else config.get("load_from"),
+        "resume": bool(resume),
         **_common(config, launcher),
-    )
+    }
+    return Runner(**arguments if validated is None else arguments | _validating(config, validated))
 
 
 def build_test_runner(
@@ -98,9 +107,7 @@ def build_test_runner(
     """
     linker, protocol = build_linker(config), build_protocol(config)
     _init_processes(config, launcher)
-    # No test looks at silhouettes, and to read them takes as long as to decode the video.
-    reading = with_options(config, {"test_dataloader.dataset.with_masks": False})
-    loaders = [build_loader(reading, "test_dataloader", tested.annotations, _seed(config)) for tested in sets]
+    loaders = [_test_loader(config, tested.annotations) for tested in sets]
     metrics = [
         TubeMetrics(
             tested.annotations,
@@ -124,6 +131,35 @@ def build_test_runner(
         **_common(config, launcher),
     )
     return runner, metrics
+
+
+def _test_loader(config: Config, annotations: Annotations) -> ClipLoader:
+    """Return the loader of a test on `annotations`, without silhouettes.
+
+    No test looks at them, and to read them takes as long as to decode the video.
+    """
+    reading = with_options(config, {"test_dataloader.dataset.with_masks": False})
+    return build_loader(reading, "test_dataloader", annotations, _seed(config))
+
+
+def _validating(config: Config, annotations: Annotations) -> dict[str, Any]:
+    """Return the arguments of a training's Runner that make it validate on `annotations`."""
+    validation, loader = build_validation(config), _test_loader(config, annotations)
+    metric = TubeMetrics(
+        annotations,
+        num_clips=cast(ClipDataset, loader.dataset).num_clips,
+        linker=build_linker(config),
+        protocol=build_protocol(config),
+        num_draws=0,
+        headlines_only=True,
+    )
+    return {
+        "val_dataloader": loader,
+        "val_cfg": {},
+        "val_evaluator": [metric],
+        "train_cfg": {**config.train_cfg, "val_interval": validation.interval},
+        "custom_hooks": [*(config.get("custom_hooks") or ()), ValidationPictures(validation.num_pictures)],
+    }
 
 
 def _common(config: Config, launcher: str) -> dict[str, Any]:

@@ -28,16 +28,26 @@ def draw_diagnosis(
         classes: names of the classes.
         folder: is made if it is not there.
     """
+    for name, figure in plot_diagnosis(summary, diagnoses, classes):
+        save_figure(figure, folder / f"{name}.png")
+
+
+def plot_diagnosis(
+    summary: Mapping[str, Any], diagnoses: Mapping[str, Diagnosis], classes: Sequence[str]
+) -> Iterator[tuple[str, Figure]]:
+    """Yield all plots of one evaluation, by their names: `per_class`, and `frames_*` and `tubes_*` of each diagnosis.
+
+    Arguments are as of `draw_diagnosis`.
+    """
     about = _about(summary)
     names = _plotted(summary)
     per_class = {label: {name: values[name] for name in names} for label, values in summary["per_class"].items()}
     intervals = summary.get("per_class_intervals")
-    figure = plot_per_class(per_class, intervals=intervals, title=f"Average precision\n{about}")
-    save_figure(figure, folder / "per_class.png")
+    yield "per_class", plot_per_class(per_class, intervals=intervals, title=f"Average precision\n{about}")
     for kind, diagnosis in diagnoses.items():
         area = summary["protocol"]["frame" if kind == "frames" else "video"]["area"]
         for name, figure in _figures(diagnosis, classes, kind, about, envelope=area != "trapezoid"):
-            save_figure(figure, folder / f"{kind}_{name}.png")
+            yield f"{kind}_{name}", figure
 
 
 def draw_protocols(by_protocol: Mapping[str, Mapping[str, Any]], folder: Path) -> None:

@@ -14,7 +14,8 @@ from stal.engine.config import load_config, with_options
 from stal.errors import ConfigError
 from stal.experiments.spec import Experiment, Options
 
-_WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "visualizer"}  # keys of a config that no number depends on
+# keys of a config that no number depends on
+_WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "progress", "validation", "visualizer"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From the tubelets of overlapping windows to detections on single frames."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
@@ -73,6 +74,53 @@ def merge_tubelets(
             )
         )
     return Detections.concatenate(parts)
+
+
+class MergedFrames(NamedTuple):
+    """What was detected on frames that no further window covers.
+
+    Attributes:
+        frames: consecutive, from the end of the part before on.
+        detections: on these frames.
+    """
+
+    frames: range
+    detections: Detections
+
+
+def merge_in_order(windows: Iterable[WindowTubelets], *, at_once: bool = False) -> Iterator[MergedFrames]:
+    """Merge the tubelets of a video's windows as they come, holding those that further ones may overlap.
+
+    All parts together are what `merge_tubelets` returns for all windows.
+
+    Args:
+        windows: as for `merge_tubelets`, each of consecutive frames, by their first frame; together they cover the
+            video from frame 0 on.
+        at_once: do not wait for the windows that overlap the last one: its frames that no window before it covers are
+            merged from it alone, as a live video needs it.
+    """
+    held: list[WindowTubelets] = []
+    start = 0
+    for window in windows:
+        held.append(window)
+        stop = int(window[0][-1]) + 1 if at_once else int(window[0][0])
+        if stop > start:
+            yield _merge_between(held, start, stop)
+            start = stop
+            held = [earlier for earlier in held if earlier[0][-1] >= start]
+    if held:
+        yield _merge_between(held, start, max(int(window[0][-1]) for window in held) + 1)
+
+
+def _merge_between(windows: Sequence[WindowTubelets], start: int, stop: int) -> MergedFrames:
+    parts = []
+    for frames, boxes, scores in windows:
+        within = (frames >= start) & (frames < stop)
+        if within.any():
+            parts.append((frames[within] - start, boxes[:, within], scores[:, within]))
+    found = merge_tubelets(parts, num_frames=stop - start)
+    moved = Detections(found.frames + start, found.boxes, found.labels, found.scores)
+    return MergedFrames(range(start, stop), moved)
 
 
 def _without_area(boxes: Float32[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:

@@ -53,7 +53,7 @@ def error_areas(table: OverlapTable, rules: Rules, iou_threshold: float, num_cla
         ConfigError: The threshold is outside (0, 1].
     """
     evidence = gather_evidence(table, rules, iou_threshold)
-    kinds = _kinds(evidence)
+    kinds = error_kinds(evidence)
     ranked = ranked_hits(table.within_classes, evidence.matched, num_classes)
     average_precision = np.array([class_average_precision(r, rules) for r in ranked], np.float64)
     areas = np.zeros((len(ERRORS), num_classes))
@@ -72,8 +72,8 @@ def error_areas(table: OverlapTable, rules: Rules, iou_threshold: float, num_cla
     )
 
 
-def _kinds(evidence: Evidence) -> Int64[np.ndarray, " D"]:
-    """Return the `ErrorKind` of each detection."""
+def error_kinds(evidence: Evidence) -> Int64[np.ndarray, " D"]:
+    """Return the `ErrorKind` of each detection, as `error_areas` says it; `NONE` for a true positive."""
     return np.select(
         [
             evidence.matched != NOTHING,

@@ -108,14 +108,26 @@ class SlowFast(nn.Module):
             raise ShapeError(f"a clip of {num_frames} frames gives no even slow pathway with alpha={self.alpha}")
         return torch.linspace(0, num_frames - 1, num_frames // self.alpha).long()
 
-    def forward(self, clips: Float[Tensor, "B C T H W"]) -> PathwayFeatures:
+    @property
+    def pathway_ends(self) -> tuple[nn.Module, nn.Module]:
+        """The modules that give the slow and the fast features, in this order."""
+        slow, fast = self.blocks[-1].multipathway_blocks
+        return slow, fast
+
+    def forward(
+        self, clips: Float[Tensor, "B C T H W"], slow_clips: Float[Tensor, "B C T H W"] | None = None
+    ) -> PathwayFeatures:
         """Return the features of normalised clips.
 
         Both pathways are cut from `clips` here, so a gradient with respect to `clips` adds up both at the right frames.
+
+        Args:
+            clips: normalised.
+            slow_clips: what the slow pathway sees in their place, to tell the pathways apart; None for the same.
         """
         slow_frames = self.slow_frames(clips.shape[2]).to(clips.device)
         # pytorchvideo's blocks overwrite the list that they are given; this one is nobody else's.
-        pathways = [clips.index_select(2, slow_frames), clips]
+        pathways = [(clips if slow_clips is None else slow_clips).index_select(2, slow_frames), clips]
         stem, first_stage, *later_stages = self.blocks
         pathways = first_stage(stem(pathways))
         fine = pathways[1]

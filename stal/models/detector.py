@@ -205,6 +205,7 @@ class TubeDetector(nn.Module):
         tubelets: Float[Tensor, "R T 4"],
         clip_index: Int64[Tensor, " R"],
         dropout: Float[Tensor, "R F"] | None = None,
+        slow_clips: Float[Tensor, "B C T H W"] | None = None,
     ) -> Float[Tensor, "R K"]:
         """Return the class logits of given tubelets, differentiable with respect to `clips`.
 
@@ -213,8 +214,9 @@ class TubeDetector(nn.Module):
             tubelets: xyxy pixels of the clip.
             clip_index: the clip of each tubelet.
             dropout: of the tubelets' features; None draws one in training.
+            slow_clips: what the slow pathway sees in place of `clips`; None for the same.
         """
-        return self._classify(self.backbone(clips), tubelets, clip_index, dropout)[0]
+        return self._classify(self.backbone(clips, slow_clips), tubelets, clip_index, dropout)[0]
 
     def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor) -> list[RegressionStep]:
         return self.regressor(features, cuboids, clip_index, (self.backbone.spatial_stride, self.backbone.fine_stride))

@@ -167,6 +167,17 @@ def test_boxes_in_the_video_are_cut_to_it():
     assert transforms.to_video_boxes(boxes, to_video, (20, 30)).tolist() == [[0, 2, 11, 20]]
 
 
+@pytest.mark.parametrize("scale_x", [2.0, -0.5])
+def test_boxes_of_the_video_come_back_from_a_clip_flipped_or_not(scale_x):
+    boxes, to_video = (
+        torch.tensor([[3.0, 2.0, 5.0, 9.0], [0.0, 0.0, 0.0, 0.0]]),
+        torch.tensor([scale_x, 3.0, 10.0, 0.0]),
+    )
+    boxes_clip = transforms.to_clip_boxes(boxes, to_video)
+    assert (boxes_clip[:, :2] <= boxes_clip[:, 2:]).all()
+    torch.testing.assert_close(transforms.to_video_boxes(boxes_clip, to_video, (20, 30)), boxes)
+
+
 def test_colours_change_by_one_draw_for_the_whole_clip_without_touching_the_input():
     clip = make_clip()
     before = clip.frames.clone()

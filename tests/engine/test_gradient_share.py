@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from stal.attribution import gradient_tube, input_gradient
+from stal.attribution.methods import attribute
+from stal.attribution.scores import gradient_tube
 from stal.data.scenes.generate import generate
 from stal.engine.config import load_config
-from stal.engine.gradient_share import _spread, measure_gradient_share
+from stal.engine.gradient_share import measure_gradient_share
 from stal.engine.runner import build_model
 from stal.losses.gradient_penalty import gradient_energy
 from stal.ops.masks import box_masks
@@ -29,14 +30,6 @@ def checkpoint(options, tmp_path_factory) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 13])
-def test_positions_are_taken_each_once_and_evenly_from_the_start(count):
-    order = _spread(count)
-    assert sorted(order) == list(range(count))
-    half = order[: (count + 1) // 2]
-    assert all(any(abs(position - taken) <= 1 for taken in half) for position in range(count))
-
-
 def test_the_share_is_a_mean_over_enough_actors(options, checkpoint, tmp_path):
     few = measure_gradient_share(CONFIG, checkpoint, min_actors=3, options=options, work_dir=str(tmp_path))
     every = measure_gradient_share(CONFIG, checkpoint, min_actors=10**6, options=options, work_dir=str(tmp_path))
@@ -53,5 +46,5 @@ def test_it_is_the_energy_that_the_penalty_splits(options):
     masks = box_masks(tubelet, 48, 64)[None]
     index = torch.zeros(1, dtype=torch.int64)
     energy = gradient_energy(detector.class_logits(clips, tubelet[None], index)[:, 2], clips, masks, index)
-    share = gradient_tube(input_gradient(detector, clips[0].detach(), tubelet, 2), masks[0]).inside_share
+    share = gradient_tube(attribute(detector, clips[0].detach(), tubelet, 2), masks[0]).inside_share
     assert share == pytest.approx((energy.inside / (energy.inside + energy.outside)).item(), rel=1e-4)

@@ -55,6 +55,7 @@ def test_what_numbers_depend_on_changes_every_hash(read, changes):
         {"title": "Another"},
         {"metrics": ["frame_mAP@0.5"]},
         {"options": {"data.path": "{tiny}/annotations.json", "log_level": "ERROR"}},
+        {"options": {"data.path": "{tiny}/annotations.json", "progress": "plain", "validation.split": "iid"}},
     ],
 )
 def test_what_no_number_depends_on_changes_no_hash(read, changes):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stal.errors import ConfigError, ShapeError
-from stal.linking.merging import merge_tubelets
+from stal.linking.merging import merge_in_order, merge_tubelets
 from stal.structures import Detections
 
 ACTOR = (10.0, 10.0, 50.0, 90.0)
@@ -90,3 +90,36 @@ def test_windows_with_impossible_frames_are_refused(frames: list[int]) -> None:
 def test_merging_needs_a_positive_min_score() -> None:
     with pytest.raises(ConfigError, match="must be positive"):
         merge_tubelets([], num_frames=10, min_score=0.0)
+
+
+def random_windows(starts: list[int], length: int, seed: int) -> list[tuple]:
+    rng = np.random.default_rng(seed)
+    windows = []
+    for start in starts:
+        num_boxes = int(rng.integers(0, 4))
+        corner = rng.uniform(0, 30, (num_boxes, length, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(20, 40, corner.shape)], axis=2).astype(np.float32)
+        windows.append((np.arange(start, start + length), boxes, rng.uniform(0, 1, (num_boxes, length, 2))))
+    return windows
+
+
+@pytest.mark.parametrize("starts", [[], [0], [0, 8], [0, 4, 8, 9], [0, 1, 2, 3], [0, 3, 6, 9, 9]])
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_that_come_one_by_one_give_the_same_detections(starts: list[int], seed: int) -> None:
+    windows = random_windows(starts, 8, seed)
+    parts = list(merge_in_order(iter(windows)))
+    assert [frame for part in parts for frame in part.frames] == list(range(starts[-1] + 8 if starts else 0))
+    assert all(np.isin(part.detections.frames, part.frames).all() for part in parts)
+    merged = Detections.concatenate([part.detections for part in parts])
+    expected = merge_tubelets(windows, num_frames=30)
+    for name in ("labels", "frames", "scores", "boxes"):
+        order = [np.lexsort((d.boxes[:, 0], d.frames, d.labels)) for d in (merged, expected)]
+        np.testing.assert_array_equal(getattr(merged, name)[order[0]], getattr(expected, name)[order[1]])
+
+
+def test_a_part_is_given_as_soon_as_no_further_window_covers_it() -> None:
+    windows = [window(0, (ACTOR, 0.8)), window(2, (ACTOR, 0.4)), window(4, (ACTOR, 0.6))]
+    assert [part.frames for part in merge_in_order(windows)] == [range(0, 2), range(2, 4), range(4, 8)]
+    live = list(merge_in_order(windows, at_once=True))
+    assert [part.frames for part in live] == [range(0, 4), range(4, 6), range(6, 8)]
+    assert by_frame(live[1].detections) == {4: 0.4, 5: 0.4}

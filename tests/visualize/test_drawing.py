@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stal.visualize.drawing import colour, draw_boxes, draw_caption, draw_heat, enlarge
+from stal.visualize.drawing import colour, draw_boxes, draw_caption, draw_outlined_boxes, fit_scale, resize
+from stal.visualize.text import LINE_PIXELS
 
 RED = (255, 0, 0)
 
@@ -41,28 +42,10 @@ def test_a_box_at_the_limits(corners, row, expected):
     assert red_pixels(draw_boxes(grey(), box(*corners), RED)[0])[row] == expected
 
 
-def test_heat_darkens_where_it_is_cold_and_glows_where_it_is_hot():
-    frames, heat = grey(), np.zeros((2, 6, 8), np.float32)
-    heat[1, 2, 3] = 1.0
-    drawn = draw_heat(frames, heat)
-    assert (drawn[0] == 60).all()
-    changed = np.abs(drawn[1].astype(int) - 60).sum(-1)
-    assert np.unravel_index(changed.argmax(), changed.shape) == (2, 3)
-    assert drawn[1, 2, 3].min() > 150  # the hottest colour is nearly white
-    assert (changed > 0).sum() == 1
-
-
-def test_heat_of_a_coarser_grid_is_stretched_over_the_frame():
-    heat = np.zeros((2, 3, 4))
-    heat[:, 0, 0] = 1.0
-    drawn = draw_heat(grey(), heat)
-    assert drawn.shape == grey().shape
-    assert drawn[0, 0, 0].sum() > drawn[0, 1, 1].sum() > drawn[0, 5, 7].sum()
-
-
-def test_gamma_lifts_low_heat():
-    heat = np.full((2, 6, 8), 0.25, np.float32)
-    assert (draw_heat(grey(value=0), heat, gamma=0.5) >= draw_heat(grey(value=0), heat, gamma=1.0)).all()
+def test_an_outlined_box_is_two_pixels_wide_with_black_on_both_sides():
+    row = draw_outlined_boxes(grey(height=40, width=60), box(20, 8, 50, 38), RED)[0, 20, 15:26]
+    colours = {RED: "#", (0, 0, 0): "b", (100, 100, 100): "."}
+    assert "".join(colours[tuple(pixel)] for pixel in row.tolist()).strip(".") == "b###b"
 
 
 def test_a_caption_adds_a_band_below_and_leaves_the_picture():
@@ -74,24 +57,31 @@ def test_a_caption_adds_a_band_below_and_leaves_the_picture():
     assert draw_caption(frames, ["first"]).shape[1] < drawn.shape[1]
 
 
-def test_a_long_line_is_shrunk_until_it_fits():
-    drawn = draw_caption(grey(width=120), ["a line that is far too long for so small a picture"])
-    assert drawn[0, 6:, -3:].max() == 0
-    assert drawn[0, 6:, 60:].max() > 0
+def test_a_line_of_a_caption_may_be_a_picture():
+    line = np.full((5, 64, 3), 77, np.uint8)
+    drawn = draw_caption(grey(width=64), ["text", line])
+    assert (drawn[:, -5:] == 77).all()
+    assert drawn.shape[1] == 6 + LINE_PIXELS + 5
 
 
-def test_enlarging_keeps_flat_areas():
-    drawn = enlarge(grey(value=100), 3)
-    assert drawn.shape == (2, 18, 24, 3)
+@pytest.mark.parametrize(("scale", "size"), [(3.0, (18, 24)), (1.0, (6, 8)), (0.5, (3, 4)), (0.01, (1, 1))])
+def test_resizing_keeps_flat_areas(scale, size):
+    drawn = resize(grey(value=100), scale)
+    assert drawn.shape == (2, *size, 3)
     assert (drawn == 100).all()
-    assert np.array_equal(enlarge(grey(), 1), grey())
+
+
+@pytest.mark.parametrize(
+    ("width", "scale"), [(319, 2), (320, 1), (100, 4), (1, 320), (640, 1), (641, 640 / 641), (1280, 0.5)]
+)
+def test_widths_are_brought_into_a_range_small_ones_by_whole_numbers(width, scale):
+    assert fit_scale(width, 320, 640) == scale
 
 
 def test_nothing_is_drawn_into_the_frames_given():
     frames = grey(width=64)
     before = frames.copy()
     draw_boxes(frames, box(1, 1, 5, 4), RED)
-    draw_heat(frames, np.ones((2, 6, 64), np.float32))
     draw_caption(frames, ["text"])
     assert np.array_equal(frames, before)
 

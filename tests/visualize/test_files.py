@@ -4,8 +4,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from stal.visualize.files import write_strip, write_video
+from stal.visualize.files import write_gif, write_strip, write_video
 
 
 def ramp(num_frames: int, height: int = 32, width: int = 48) -> np.ndarray:
@@ -64,3 +65,50 @@ def test_a_strip_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "a.png").mkdir()
     with pytest.raises(OSError, match=r"a\.png"):
         write_strip(tmp_path / "a.png", ramp(2))
+
+
+def gif_frames(path) -> tuple[np.ndarray, list[int]]:
+    """Return the frames of a GIF, and how long each is shown, in milliseconds."""
+    frames, durations = [], []
+    with Image.open(path) as gif:
+        assert gif.info["loop"] == 0  # for ever
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            frames.append(np.asarray(gif.convert("RGB")))
+            durations.append(gif.info["duration"])
+    return np.stack(frames), durations
+
+
+def test_a_gif_shows_what_was_written(tmp_path):
+    frames = ramp(5)
+    write_gif(tmp_path / "new" / "a.gif", frames, fps=5.0)
+    shown, durations = gif_frames(tmp_path / "new" / "a.gif")
+    assert shown.shape == frames.shape
+    assert np.abs(shown.astype(int) - frames).max() < 16
+    assert durations == [200] * 5
+
+
+def test_the_few_pixels_of_a_strong_colour_keep_it(tmp_path):
+    noise = np.random.default_rng(0).integers(60, 130, (3, 64, 64, 1))
+    frames = np.broadcast_to(noise, (3, 64, 64, 3)).astype(np.uint8)
+    frames[1:, 30:33, 30:33] = (250, 200, 20)
+    write_gif(tmp_path / "a.gif", frames, fps=5.0)
+    shown, _ = gif_frames(tmp_path / "a.gif")
+    assert np.abs(shown[1:, 30:33, 30:33].astype(int) - (250, 200, 20)).max() < 20
+
+
+def test_noise_on_a_still_background_costs_nothing(tmp_path):
+    generator = np.random.default_rng(0)
+    still = np.repeat(generator.integers(0, 255, (1, 64, 64, 3)), 8, axis=0)
+    still[:, :4, :4] = 20 * np.arange(8)[:, None, None, None]  # something moves
+    noisy = (still + generator.integers(-2, 3, still.shape)).clip(0, 255)
+    sizes = []
+    for frames in (still[:1], still, noisy):
+        write_gif(tmp_path / "a.gif", frames.astype(np.uint8), fps=5.0)
+        sizes.append((tmp_path / "a.gif").stat().st_size)
+    assert sizes[2] < 1.5 * sizes[0]
+
+
+def test_a_gif_is_never_faster_than_browsers_show_it(tmp_path):
+    write_gif(tmp_path / "a.gif", ramp(3), fps=1000.0)
+    assert gif_frames(tmp_path / "a.gif")[1] == [20] * 3

@@ -2,18 +2,16 @@
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from stal.data.video.frame_folder import folder_table, read_folder
-from stal.data.video.frame_table import FrameTable, frame_table
 from stal.data.video.mapping import map_frames
-from stal.data.video.pyav_backend import iterate_decoded, to_rgb
-from stal.errors import AnnotationError, VideoReadError
+from stal.data.video.pyav_backend import to_rgb
+from stal.data.video.stream import iterate_stored, whole_table
+from stal.errors import AnnotationError
 from stal.structures import Video
 
 
@@ -45,9 +43,7 @@ def iterate_annotated(video: Video) -> Iterator[tuple[VideoFrame, int]]:
         The frames, and the degrees by which they must be turned counterclockwise to be shown, a multiple of 90.
     """
     path = video.path
-    table = folder_table(path) if path.is_dir() else frame_table(path)
-    if table.failure is not None:
-        raise VideoReadError(f"{path}: {table.failure}; download the file again, or re-encode it")
+    table = whole_table(path)
     if (table.height, table.width) != (video.height, video.width):
         raise AnnotationError(
             f"video {video.key}: the frames of {path} have {table.width} x {table.height} pixels, but "
@@ -55,12 +51,5 @@ def iterate_annotated(video: Video) -> Iterator[tuple[VideoFrame, int]]:
         )
     ordinals = map_frames(table, video.num_frames, path).ordinals
     num_shown = np.bincount(ordinals, minlength=len(table))  # no rule goes back, and some hold a frame
-    decoded = _read_folder(path, table) if path.is_dir() else iterate_decoded(path, table)
-    for frame, repetitions in zip(decoded, num_shown.tolist(), strict=True):
+    for frame, repetitions in zip(iterate_stored(path, table), num_shown.tolist(), strict=True):
         yield from itertools.repeat((frame, table.rotation), repetitions)
-
-
-def _read_folder(folder: Path, table: FrameTable) -> Iterator[VideoFrame]:
-    for ordinal in range(len(table)):
-        (image,) = read_folder(folder, table, np.array([ordinal]))
-        yield VideoFrame.from_ndarray(image, format="rgb24")

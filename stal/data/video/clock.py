@@ -34,7 +34,7 @@ def frames_at(
     Raises:
         VideoReadError: the frames have no such times, and `fps` is not given.
     """
-    times, tick = _shown_times(table), table.seconds_per_tick
+    times, tick = shown_times(table), table.seconds_per_tick
     if times is None or tick is None or len(times) < 2:
         fps = fps or (table.fps if len(table) == 1 else None)
         if fps is None:
@@ -58,7 +58,7 @@ def frames_at_rate(seconds: Float64[np.ndarray, " N"], fps: float) -> Int64[np.n
 
 def count_slots(table: FrameTable) -> int:
     """Return how many frames a video lasts for: those that decode, and if it has a fixed rate, those in its gaps."""
-    times, period = _shown_times(table), _period(table)
+    times, period = shown_times(table), _period(table)
     return len(table) if times is None or period is None else int(times[-1] - times[0]) // period + 1
 
 
@@ -67,7 +67,7 @@ def _period(table: FrameTable) -> int | None:
 
     All steps are whole periods then, and most are one. So it is not in a file that rounds its times.
     """
-    times = _shown_times(table)
+    times = shown_times(table)
     if times is None or len(times) < 2 or table.damage is not None:
         return None
     steps = np.diff(times)
@@ -75,7 +75,7 @@ def _period(table: FrameTable) -> int | None:
     return period if np.median(steps) == period else None
 
 
-def _shown_times(table: FrameTable) -> Int64[np.ndarray, " N"] | None:
+def shown_times(table: FrameTable) -> Int64[np.ndarray, " N"] | None:
     """Return the times at which frames are shown, in their order, or None if these are not known.
 
     An avi with B-frames gives frames the times of others. If all of them together have a fixed rate without a gap, then

@@ -29,7 +29,7 @@ def test_frames_that_are_missing_are_held(sources, numbers):
 def test_frames_are_decoded_one_by_one(sources, monkeypatch):
     frames = iterate_frames(sources["folder"])
     next(frames)
-    monkeypatch.setattr("stal.data.prepare.all_frames.read_folder", None)
+    monkeypatch.setattr("stal.data.video.stream.read_folder", None)
     with pytest.raises(TypeError):
         next(frames)
 
