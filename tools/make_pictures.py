@@ -5,11 +5,13 @@ from pathlib import Path
 from stal.engine import command_line
 from stal.engine.checkpoint import find_checkpoint
 from stal.engine.doc_pictures import draw_evaluation_pictures, draw_gradient_pictures
+from stal.engine.scene_shift_picture import draw_scene_shift_picture
 
 
 def main() -> None:
     parser = command_line.new_parser(
-        "Make those pictures of docs/ and the README anew that come from the detector which `make demo` trains.",
+        "Make pictures of docs/ and the README anew: of the detector that `make demo` trains, and of scene-shifted "
+        "sets.",
         "python tools/make_pictures.py configs/scenes_batchmix_pgg.py work_dirs/scenes_batchmix_pgg",
     )
     command_line.add_config_flags(parser)
@@ -21,7 +23,9 @@ def main() -> None:
         help="what tools/test.py --dump wrote (default: detections.npz beside the checkpoint)",
     )
     parser.add_argument("--docs", default="docs", metavar="DIR", help="folder of the pictures (default: docs)")
-    parser.add_argument("--only", nargs="+", choices=("gradients", "evaluation"), help="which (default: all)")
+    parser.add_argument(
+        "--only", nargs="+", choices=("gradients", "evaluation", "scene_shift"), help="which (default: all)"
+    )
     args = parser.parse_args()
     docs = Path(args.docs)
     detections = Path(args.detections or find_checkpoint(args.checkpoint).parent / "detections.npz")
@@ -30,6 +34,7 @@ def main() -> None:
         "gradients": lambda: draw_gradient_pictures(
             args.config, args.checkpoint, docs, index=args.index, work_dir=args.work_dir, options=args.cfg_options
         ),
+        "scene_shift": lambda: [draw_scene_shift_picture(docs)],
     }
     for name, make in makers.items():
         if args.only is None or name in args.only:

@@ -13,12 +13,14 @@ from stal.data.scenes.generate import generate
 from stal.data.video.reader import read_frames
 from stal.structures import Annotations, Video
 from stal.visualize.drawing import colour, draw_boxes
-from stal.visualize.files import write_strip
+from stal.visualize.files import write_small_png
 from stal.visualize.text import text_line
 
 _NUM_VIDEOS = 24  # so that most scenes are there, and donors
-_NUM_FRAMES = 5
+_NUM_FRAMES = 4
+_GAP_PIXELS = 4
 _SEED = 0
+_WHITE = 255
 
 
 def draw_scene_shift_picture(docs: Path) -> Path:
@@ -34,8 +36,9 @@ def draw_scene_shift_picture(docs: Path) -> Path:
         for kind in get_args(Kind):
             shifted = make_scene_shift(annotations, Path(folder, kind), kind, mask="silhouette", seed=_SEED)
             rows.append(_row(_of_key(shifted.annotations, shown.key), kind))
+    columns = np.pad(np.concatenate(rows, axis=1), ((0, 0), (0, 0), (0, _GAP_PIXELS), (0, 0)), constant_values=_WHITE)
     path = docs / "scene_shift.png"
-    write_strip(path, np.concatenate(rows, axis=1), num_frames=_NUM_FRAMES)
+    write_small_png(path, np.concatenate(list(columns), axis=1)[:, :-_GAP_PIXELS])
     return path
 
 
