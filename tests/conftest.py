@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("stal", "beartype.beartype")
+hypothesis.settings.register_profile("stal", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("stal")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

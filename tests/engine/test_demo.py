@@ -1,5 +1,5 @@
 import json
-import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +198,15 @@ def test_outputs_that_cannot_be_are_said(detector, tmp_path):
         DemoOutput(tmp_path / "b.mp4", min_score=1.1)
 
 
+# Linux counts what the process that started it held, if it is asked from outside.
+_SAYS_ITS_MEMORY = """
+import atexit, runpy, sys
+atexit.register(lambda: print(open("/proc/self/status").read()))
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.data
 def test_a_long_video_takes_little_memory(shared, tmp_path):
@@ -205,11 +214,12 @@ def test_a_long_video_takes_little_memory(shared, tmp_path):
     weights = build_model(load_config(CONFIG)).state_dict()
     torch.save({"state_dict": weights, "meta": {"dataset_meta": {"classes": CLASSES}}}, tmp_path / "k.pth")
     source = shared / "media/torture/h264_longgop3000.mp4"
-    command = [sys.executable, str(ROOT / "tools/demo.py"), str(source), "--config", CONFIG]
+    command = [sys.executable, "-c", _SAYS_ITS_MEMORY, str(ROOT / "tools/demo.py"), str(source), "--config", CONFIG]
     command += ["--checkpoint", str(tmp_path / "k.pth"), "--out", str(tmp_path / "drawn.mp4"), "--min-score", "0.1"]
     command += ["--cfg-options", "model.proposals=network", "model.detector.min_score=1e-6"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1200)
     assert done.returncode == 0, done.stderr
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= 1.5 * 2**20  # kB
+    peak_kilobytes = int(re.search(r"^VmHWM:\s+(\d+) kB", done.stdout, re.MULTILINE)[1])
+    assert 100_000 < peak_kilobytes <= 1.5 * 2**20
     drawn, video = open_stream(tmp_path / "drawn.mp4"), open_stream(source)
     assert (drawn.num_frames, drawn.fps) == (video.num_frames, video.fps) == (3000, video.fps)
