@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("stal", "beartype.beartype")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do their children
 hypothesis.settings.register_profile("stal", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("stal")
 
