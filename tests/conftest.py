@@ -12,7 +12,7 @@ import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("stal", "beartype.beartype")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do their children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 hypothesis.settings.register_profile("stal", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("stal")
 
