@@ -29,7 +29,7 @@ demo: $(WORK_DIR)/.trained
 
 # Of every picture in docs/ that comes from the trained detector; tools/make_pictures.py names them.
 pictures: $(WORK_DIR)/detections.npz
-	$(RUN) tools/make_pictures.py $(CONFIG) $(WORK_DIR)
+	$(RUN) tools/make_pictures.py $(CONFIG) $(WORK_DIR) --only gradients evaluation scene_shift
 
 $(WORK_DIR)/detections.npz: $(WORK_DIR)/.trained
 	$(RUN) tools/test.py $(CONFIG) $(WORK_DIR) --dump $@

@@ -16,8 +16,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts 
 hypothesis.settings.register_profile("stal", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("stal")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _frame_tables_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -37,15 +35,23 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless browser of the system, by Playwright, or skip."""
+def browser_program() -> str:
+    """Path of a browser of the system, or skip."""
+    from stal.report.picture import BROWSERS
+
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"there is no browser: none of {', '.join(BROWSERS)} is installed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(browser_program: str) -> Iterator[Any]:
+    """A headless browser of the system, by Playwright."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=arguments, timeout=120_000)
+        started = playwright.chromium.launch(executable_path=browser_program, args=arguments, timeout=120_000)
         yield started
         started.close()

@@ -6,6 +6,7 @@ from stal.engine import command_line
 from stal.engine.checkpoint import find_checkpoint
 from stal.engine.doc_pictures import draw_evaluation_pictures, draw_gradient_pictures
 from stal.engine.scene_shift_picture import draw_scene_shift_picture
+from stal.report.picture import draw_report_picture
 
 
 def main() -> None:
@@ -22,9 +23,15 @@ def main() -> None:
         metavar="FILE",
         help="what tools/test.py --dump wrote (default: detections.npz beside the checkpoint)",
     )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        default="report/index.html",
+        help="what tools/report.py wrote of two detectors (default: %(default)s); a browser draws it",
+    )
     parser.add_argument("--docs", default="docs", metavar="DIR", help="folder of the pictures (default: docs)")
     parser.add_argument(
-        "--only", nargs="+", choices=("gradients", "evaluation", "scene_shift"), help="which (default: all)"
+        "--only", nargs="+", choices=("gradients", "evaluation", "scene_shift", "report"), help="which (default: all)"
     )
     args = parser.parse_args()
     docs = Path(args.docs)
@@ -34,6 +41,7 @@ def main() -> None:
         "gradients": lambda: draw_gradient_pictures(
             args.config, args.checkpoint, docs, index=args.index, work_dir=args.work_dir, options=args.cfg_options
         ),
+        "report": lambda: [draw_report_picture(Path(args.report), docs / "report.png")],
         "scene_shift": lambda: [draw_scene_shift_picture(docs)],
     }
     for name, make in makers.items():
