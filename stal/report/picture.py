@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from stal.errors import ConfigError, DataNotFoundError
@@ -53,16 +54,22 @@ def draw_report_picture(page: Path, path: Path, *, kind: Kind = "scene-reliant")
         raise ConfigError("Playwright, which draws the picture, is not installed: pip install 'stal[dev]'") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])  # of our own page alone
-        tab = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
-        tab.goto(page.resolve().as_uri())
-        tab.evaluate(_FILTER, kind)
-        _wait(tab, _LOADED)
-        tab.evaluate(_SHOW_IN_SPACE)
-        tab.wait_for_timeout(2000)  # until it is drawn
-        picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+        write_small_png(path, look_at_clips(browser, page, kind))
         browser.close()
-    write_small_png(path, np.asarray(picture))
     return path
+
+
+def look_at_clips(browser: Any, page: Path, kind: Kind) -> UInt8[np.ndarray, "H W 3"]:
+    """Return what a browser of Playwright shows of the clips of one kind in the page of a report."""
+    tab = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
+    tab.goto(page.resolve().as_uri())
+    tab.evaluate(_FILTER, kind)
+    _wait(tab, _LOADED)
+    tab.evaluate(_SHOW_IN_SPACE)
+    tab.wait_for_timeout(2000)  # until it is drawn
+    picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+    tab.close()
+    return np.asarray(picture)
 
 
 def _wait(tab: Any, expression: str) -> None:
