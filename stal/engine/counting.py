@@ -1,14 +1,12 @@
 """Show how far a loop is, with the time left."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from rich.console import Console
+from stal.engine.displays import open_display
 
-from stal.engine.displays import Display, PlainDisplay, RichDisplay
+_Item = TypeVar("_Item")
 
 
 @contextmanager
@@ -23,12 +21,7 @@ def counting(name: str, total: int) -> Iterator[Callable[[Iterable[Any]], Iterat
         name: what is being done.
         total: number of items.
     """
-    console = Console(stderr=True)
-    display: Display
-    if console.is_terminal:
-        display = RichDisplay(console, name, total)
-    else:
-        display = PlainDisplay(partial(print, file=sys.stderr, flush=True), name, total)
+    display = open_display("auto", name, total)
 
     def counted(items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
@@ -39,3 +32,9 @@ def counting(name: str, total: int) -> Iterator[Callable[[Iterable[Any]], Iterat
         yield counted
     finally:
         display.stop()
+
+
+def track(items: Sequence[_Item], name: str) -> Iterator[_Item]:
+    """Go through all items, and show how far that is, as `counting` does."""
+    with counting(name, len(items)) as counted:
+        yield from counted(items)

@@ -1,8 +1,9 @@
 """Displays of how far something is: bars on a terminal, lines of text anywhere."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -10,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from stal.engine.pace import Pace
+
+ProgressKind = Literal["auto", "rich", "plain"]
+"""`rich` is bars, `plain` is lines of text; `auto` is bars if the error stream is a terminal, and else lines."""
 
 _LINE_SECONDS = 10.0  # from one line of text to the next
 
@@ -147,3 +151,11 @@ class PlainDisplay:
             self._last_line = self._clock()
             counted = f"{pace.done}/{pace.total} ({pace.done / pace.total:.0%})"
             self._write("  ".join([name, counted, str(pace), *(f"{key} {value}" for key, value in numbers.items())]))
+
+
+def open_display(kind: ProgressKind, name: str, total: int, done: int = 0) -> Display:
+    """Return a display on the error stream; its arguments are those of `RichDisplay`."""
+    console = Console(stderr=True, force_terminal=True if kind == "rich" else None)
+    if kind == "rich" or (kind == "auto" and sys.stderr.isatty() and not console.is_dumb_terminal):
+        return RichDisplay(console, name, total, done)
+    return PlainDisplay(lambda line: print(line, file=sys.stderr, flush=True), name, total, done)

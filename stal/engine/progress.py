@@ -2,25 +2,20 @@
 
 import atexit
 import logging
-import sys
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from rich.console import Console
 
-from stal.engine.displays import Display, PlainDisplay, RichDisplay
+from stal.engine.displays import Display, ProgressKind, open_display
 from stal.errors import ConfigError
-
-ProgressKind = Literal["auto", "rich", "plain"]
 
 
 class ProgressHook(Hook):
     """Show how far training, validation or test is, how long it has taken and will take, on the error stream.
 
-    `progress` of the runner's config says how: `rich` is bars, `plain` is lines of text, and `auto` is bars if the
-    error stream is a terminal, and else lines. Meanwhile the log's lines go to its file alone; its warnings are printed
-    too. Only the first process shows anything.
+    `progress` of the runner's config says how, see `ProgressKind`. Meanwhile the log's lines go to its file
+    alone; its warnings are printed too. Only the first process shows anything.
     """
 
     priority = "LOWEST"
@@ -81,7 +76,7 @@ class ProgressHook(Hook):
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
                 self._muted.append((handler, handler.level))
                 handler.setLevel(max(handler.level, logging.WARNING))
-        self._display = _open_display(kind, name, total, done)
+        self._display = open_display(kind, name, total, done)
         atexit.register(self._stop)  # an error would leave the terminal without a cursor
 
     def _stop(self) -> None:
@@ -91,13 +86,6 @@ class ProgressHook(Hook):
         while self._muted:
             handler, level = self._muted.pop()
             handler.setLevel(level)
-
-
-def _open_display(kind: ProgressKind, name: str, total: int, done: int) -> Display:
-    console = Console(stderr=True, force_terminal=True if kind == "rich" else None)
-    if kind == "rich" or (kind == "auto" and sys.stderr.isatty() and not console.is_dumb_terminal):
-        return RichDisplay(console, name, total, done)
-    return PlainDisplay(lambda line: print(line, file=sys.stderr, flush=True), name, total, done)
 
 
 def _epoch(runner: Runner) -> str:

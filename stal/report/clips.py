@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64
 
+from stal.engine.counting import track
 from stal.report.choice import (
     KINDS,
     Choice,
@@ -17,7 +18,6 @@ from stal.report.choice import (
     worst_rows,
 )
 from stal.report.gradient_tubes import TubeMaker, scene_reliance
-from stal.report.progress import track
 from stal.report.scored_set import ScoredSet
 from stal.report.shown_clip import DEFAULT_FPS, ShownClip, SideView
 from stal.visualize.tube_view import TubeView

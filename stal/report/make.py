@@ -12,6 +12,7 @@ from stal.attribution.methods import Method
 from stal.attribution.roi_score import Pathway
 from stal.data.formats.whole_file import open_whole
 from stal.data.video.reader import read_frames
+from stal.engine.counting import track
 from stal.engine.entry import test
 from stal.engine.runner import build_protocol
 from stal.errors import AnnotationError, ConfigError
@@ -22,7 +23,6 @@ from stal.report.clips import ClipMaker
 from stal.report.gradient_tubes import TubeMaker
 from stal.report.page import Page, PageClip, render
 from stal.report.plots import draw_diagnoses, draw_training
-from stal.report.progress import track
 from stal.report.scene_copies import mean_drops
 from stal.report.scored_set import ScoredSet, read_scored_set
 from stal.report.shown_clip import ShownClip

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
+from stal.engine.counting import track
 from stal.evaluation.plots import plot_diagnosis
-from stal.report.progress import track
 from stal.report.scored_set import ScoredSet
 from stal.report.work_dir import Curves
 from stal.visualize.training_plots import plot_training

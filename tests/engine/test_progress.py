@@ -11,8 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.runner import LogProcessor, Runner
 
-from stal.engine import progress
-from stal.engine.displays import PlainDisplay, RichDisplay
+from stal.engine.displays import PlainDisplay, RichDisplay, open_display
 from stal.engine.progress import ProgressHook
 from stal.errors import ConfigError
 
@@ -110,7 +109,7 @@ def test_the_error_stream_decides_unless_the_config_does(monkeypatch, kind, is_t
     monkeypatch.setenv("TERM", terminal)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as some services of continuous integration set it, which are no terminals
     monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal, raising=False)
-    display = progress._open_display(kind, "train", 3, 0)
+    display = open_display(kind, "train", 3, 0)
     display.stop()
     assert type(display) is expected
 

@@ -152,5 +152,6 @@ def test_pictures_are_named_by_clip_and_iteration(dataset, monkeypatch):
 
 
 def test_other_processes_draw_nothing():
-    runner = mock.Mock(spec=Runner, rank=1)  # without data
+    runner = mock.Mock(spec=Runner, rank=1, visualizer=mock.Mock())  # without data
     ValidationPictures(2).after_val_epoch(runner)
+    assert runner.visualizer.mock_calls == []

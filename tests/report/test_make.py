@@ -69,7 +69,7 @@ def make_work_dir(folder: Path, options: dict) -> Path:
     return folder
 
 
-def test_it(folder: Path, annotations: Annotations, drop: float) -> None:
+def leave_results(folder: Path, annotations: Annotations, drop: float) -> None:
     """Leave in a work directory what a test on two sets and a training leave."""
     sets = {}
     for name, score in (("iid", 0.9), ("anti", 0.9 - drop)):
@@ -82,9 +82,6 @@ def test_it(folder: Path, annotations: Annotations, drop: float) -> None:
     log.write_text('{"loss": 2.0, "iter": 20, "step": 20}\n{"loss": 1.0, "iter": 40, "step": 40}\n')
 
 
-test_it.__test__ = False
-
-
 def clips_of(page: str) -> list[dict]:
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
     return json.loads(data)["clips"]
@@ -94,7 +91,7 @@ def clips_of(page: str) -> list[dict]:
 def sides(tmp_path, options, data) -> list[Path]:
     folders = [make_work_dir(tmp_path / name, options) for name in ("plain", "pgg")]
     for folder, drop in zip(folders, (0.5, 0.2), strict=True):
-        test_it(folder, read_tubes_json(data), drop)
+        leave_results(folder, read_tubes_json(data), drop)
     return folders
 
 
