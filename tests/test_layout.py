@@ -22,8 +22,11 @@ ORDER = (
     "evaluation",
     "checks",
     "engine",
+    "seeing",
+    "inference",
     "report",
     "experiments",
+    "commands",
 )
 MAX_LINES = 400
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from stal.commands.command_line import run
 from stal.data.detection_files import write_detections
 from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.scenes import generate
-from stal.engine.command_line import run
 from stal.engine.entry import measure_scene_shift
 from stal.engine.entry import test as run_test
 from stal.engine.entry import train as run_train
-from stal.engine.gradients import draw_gradient_tubes
-from stal.engine.tube_source import TubeChoice, VideoChoice
 from stal.errors import ConfigError
+from stal.seeing.gradients import draw_gradient_tubes
+from stal.seeing.tube_source import TubeChoice, VideoChoice
 from stal.structures import Tube
 
 ROOT = Path(__file__).parents[1]

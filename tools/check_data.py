@@ -2,8 +2,8 @@
 
 import sys
 
+from stal.commands import command_line
 from stal.data.processes import num_available_cores
-from stal.engine import command_line
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     # Processes that open videos import this file again, and should not load all of stal for it.
-    from stal.engine.check_data import check_data_file
+    from stal.commands.check_data import check_data_file
 
     is_good = check_data_file(
         args.data,

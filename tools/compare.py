@@ -1,6 +1,6 @@
 """Compare two detectors on the same videos: differences, their confidence intervals and p."""
 
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.evaluation.compare import compare_files
 from stal.linking.linker import LINKERS, TRIMMERS
 from stal.metrics.bootstrap import NUM_DRAWS, SEED

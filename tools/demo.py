@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stal.engine import command_line
+from stal.commands import command_line
 
 
 def main() -> None:
@@ -37,9 +37,9 @@ def main() -> None:
 
     stream = open_stream(args.video) if args.video else None  # what is wrong with it is said at once
 
-    from stal.engine.demo import DemoOutput, draw_video
-    from stal.engine.demo_camera import draw_camera
-    from stal.engine.stream_detector import load_detector
+    from stal.inference.demo import DemoOutput, draw_video
+    from stal.inference.demo_camera import draw_camera
+    from stal.inference.stream_detector import load_detector
 
     output = DemoOutput(
         video=Path(args.out or f"{stream.path.stem if stream else 'camera'}_tubes.mp4"),

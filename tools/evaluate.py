@@ -1,6 +1,6 @@
 """Evaluate anybody's detections: frame-mAP, video-mAP, their errors and plots, by a named protocol."""
 
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.evaluation.evaluate import ALL_PROTOCOLS, evaluate_files
 from stal.evaluation.inputs import NO_LINKER
 from stal.linking.linker import LINKERS, TRIMMERS

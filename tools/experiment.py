@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.experiments.spec import read_experiment
 
 

@@ -5,9 +5,9 @@ import logging
 from rich.console import Console
 from rich.table import Table
 
+from stal.commands import command_line
 from stal.data.formats.convert import convert_annotations, count_splits
 from stal.data.formats.known_formats import FORMATS
-from stal.engine import command_line
 from stal.structures import Annotations
 
 

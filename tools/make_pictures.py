@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from stal.engine import command_line
-from stal.engine.checkpoint import find_checkpoint
-from stal.engine.doc_pictures import draw_evaluation_pictures, draw_gradient_pictures
-from stal.engine.scene_shift_picture import draw_scene_shift_picture
+from stal.commands import command_line
+from stal.commands.doc_pictures import draw_evaluation_pictures, draw_gradient_pictures
+from stal.commands.scene_shift_picture import draw_scene_shift_picture
+from stal.engine.faults.checkpoint import find_checkpoint
 from stal.report.picture import draw_report_picture
 
 

@@ -3,9 +3,9 @@
 import sys
 from typing import get_args
 
+from stal.commands import command_line
 from stal.data.processes import num_available_cores
 from stal.data.scene_shift.kinds import Kind, MaskKind
-from stal.engine import command_line
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     # Processes that make videos import this file again, and should not load all of stal for it.
-    from stal.engine.scene_shift import make_scene_shift_of
+    from stal.commands.scene_shift import make_scene_shift_of
 
     made = make_scene_shift_of(
         args.data,

@@ -5,9 +5,9 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from stal.commands import command_line
 from stal.data.processes import num_available_cores
 from stal.data.scenes.generate import SPLITS, generate
-from stal.engine import command_line
 from stal.structures import Annotations
 
 

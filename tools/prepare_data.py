@@ -6,14 +6,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from stal.commands import command_line
+from stal.commands.annotated_data import read_annotated_data
 from stal.data.prepare.frame_folders import FrameFolders
 from stal.data.prepare.one_copy import CopyKind
 from stal.data.prepare.prepare import Preparation, prepare
 from stal.data.prepare.seekable_video import SeekableVideos
 from stal.data.prepare.tables import TableReport, build_tables
 from stal.data.processes import num_available_cores
-from stal.engine import command_line
-from stal.engine.annotated_data import read_annotated_data
 from stal.structures import Annotations
 
 FRAMES, MP4, TABLES = FrameFolders.name, SeekableVideos.name, "tables"

@@ -4,7 +4,7 @@ from typing import get_args
 
 from stal.attribution.methods import Method
 from stal.attribution.roi_score import Pathway
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.report.make import make_report
 
 

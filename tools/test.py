@@ -1,6 +1,6 @@
 """Test a detector: frame-mAP, video-mAP and whether actions are told apart, on one set or on several."""
 
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.engine.entry import measure_scene_shift, test
 
 

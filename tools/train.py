@@ -2,7 +2,7 @@
 
 from mmengine.dist import is_main_process
 
-from stal.engine import command_line
+from stal.commands import command_line
 from stal.engine.entry import train
 
 

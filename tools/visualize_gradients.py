@@ -5,10 +5,10 @@ from typing import get_args
 
 from stal.attribution.methods import Method
 from stal.attribution.roi_score import Pathway
-from stal.engine import command_line
-from stal.engine.gradient_scores import measure_gradient_scores
-from stal.engine.gradients import draw_gradient_tubes
-from stal.engine.tube_source import TubeChoice, VideoChoice
+from stal.commands import command_line
+from stal.seeing.gradient_scores import measure_gradient_scores
+from stal.seeing.gradients import draw_gradient_tubes
+from stal.seeing.tube_source import TubeChoice, VideoChoice
 from stal.visualize.tube_files import Kind
 
 

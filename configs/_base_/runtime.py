@@ -10,9 +10,9 @@ from mmengine.hooks import (
 )
 from mmengine.visualization import LocalVisBackend, Visualizer
 
-from stal.engine.bad_samples import BadSamplesHook
-from stal.engine.checkpoint import PlainCheckpointHook
-from stal.engine.progress import ProgressHook
+from stal.engine.display.progress import ProgressHook
+from stal.engine.faults.bad_samples import BadSamplesHook
+from stal.engine.faults.checkpoint import PlainCheckpointHook
 from stal.engine.validation import Validation
 
 default_hooks = dict(

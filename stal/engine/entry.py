@@ -62,9 +62,9 @@ def train(
     trained = annotations.of_split(config.train_dataloader["dataset"]["split"])
     validated = build_validation(config).choose(annotations) if validate else None
 
-    from stal.engine.checkpoint import find_checkpoint
+    from stal.engine.display.tensorboard import add_tensorboard
+    from stal.engine.faults.checkpoint import find_checkpoint
     from stal.engine.runner import build_train_runner
-    from stal.engine.tensorboard import add_tensorboard
 
     if tensorboard:
         add_tensorboard(config)
@@ -209,7 +209,7 @@ def _run(
     launcher: str,
 ) -> list[tuple[dict[str, float], "Evaluation | None"]]:
     """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
-    from stal.engine.checkpoint import load_weights
+    from stal.engine.faults.checkpoint import load_weights
     from stal.engine.runner import build_test_runner
 
     origin = {"config": config_path, "checkpoint": str(checkpoint)}

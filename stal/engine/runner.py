@@ -11,13 +11,13 @@ from mmengine.runner import Runner
 from stal.data.clips import ClipDataset
 from stal.engine.build import build
 from stal.engine.config import with_options
+from stal.engine.display.validation_pictures import ValidationPictures
 from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
 from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
 from stal.engine.validation import build_validation
-from stal.engine.validation_pictures import ValidationPictures
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
 from stal.losses.penalty import Penalty

@@ -21,7 +21,6 @@ import stal.evaluation.scene_shift_table  # noqa: F401
 from stal.data.formats.whole_file import open_whole
 from stal.engine.config import load_config
 from stal.engine.entry import measure_scene_shift, train
-from stal.engine.gradient_share import GradientShare, measure_gradient_share
 from stal.errors import ConfigError
 from stal.experiments.cells import describe_config
 from stal.experiments.data_sets import fill_folders
@@ -30,6 +29,7 @@ from stal.experiments.results import LOCK_FILE, RESULT_FILE
 from stal.experiments.spec import Options
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
 from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS
+from stal.seeing.gradient_share import GradientShare, measure_gradient_share
 
 HEADLINES = (
     ACTOR_ACCURACY,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from stal.engine.counting import track
+from stal.engine.display.counting import track
 from stal.report.choice import (
     KINDS,
     Choice,

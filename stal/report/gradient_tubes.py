@@ -9,14 +9,14 @@ from stal.attribution.methods import Method
 from stal.attribution.roi_score import Pathway
 from stal.attribution.video_tube import VideoTube
 from stal.data.clips import ClipDataset
-from stal.engine.attribute import attribute_tube
 from stal.engine.build import build, call
-from stal.engine.checkpoint import load_weights
 from stal.engine.config import with_options
+from stal.engine.faults.checkpoint import load_weights
 from stal.engine.runner import build_model
 from stal.engine.tested_sets import read_tested_sets
 from stal.errors import AnnotationError, ConfigError
 from stal.report.work_dir import WorkDir
+from stal.seeing.attribute import attribute_tube
 from stal.structures import Annotations, Tube, Video
 
 

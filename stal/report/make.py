@@ -12,7 +12,7 @@ from stal.attribution.methods import Method
 from stal.attribution.roi_score import Pathway
 from stal.data.formats.whole_file import open_whole
 from stal.data.video.reader import read_frames
-from stal.engine.counting import track
+from stal.engine.display.counting import track
 from stal.engine.entry import test
 from stal.engine.runner import build_protocol
 from stal.errors import AnnotationError, ConfigError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-from stal.engine.counting import track
+from stal.engine.display.counting import track
 from stal.evaluation.plots import plot_diagnosis
 from stal.report.scored_set import ScoredSet
 from stal.report.work_dir import Curves

@@ -9,9 +9,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from stal.engine.checkpoint import find_checkpoint
 from stal.engine.config import load_config
 from stal.engine.entry import SCENE_SHIFT_FILE
+from stal.engine.faults.checkpoint import find_checkpoint
 from stal.errors import AnnotationError, CheckpointError, ConfigError, DataNotFoundError
 
 Curves = dict[str, tuple[list[float], list[float]]]

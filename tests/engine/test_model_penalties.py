@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from stal.engine.checkpoint import load_weights
+from stal.engine.faults.checkpoint import load_weights
 from stal.engine.model import DetectionModel
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.errors import ConfigError

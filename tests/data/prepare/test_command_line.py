@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from stal.commands.annotated_data import read_annotated_data
+from stal.commands.command_line import run
 from stal.data.formats.tubes_json import read_tubes_json, write_tubes_json
-from stal.engine.annotated_data import read_annotated_data
-from stal.engine.command_line import run
 
 TOOL = Path(__file__).parents[3] / "tools/prepare_data.py"
 

@@ -1,0 +1,1 @@
+"""What tools do besides: command lines, checks of data, scene-shifted copies, the pictures of the docs."""

@@ -1,0 +1,1 @@
+"""What is seen while something runs: bars, lines, TensorBoard, pictures of validations."""

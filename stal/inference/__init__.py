@@ -1,0 +1,1 @@
+"""Detection in videos that nobody annotated: files of any length, cameras."""
