@@ -1,6 +1,7 @@
 """The page of an experiment: how it was measured, its tables and plots, and what is missing."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,24 +43,9 @@ def write_page(experiment: Experiment, results: Results, path: Path) -> None:
         results: of every cell.
         path: the Markdown file.
     """
-    plots = {
-        "robustness": plot_robustness(experiment, results),
-        "gradient_energy": plot_gradient_energy(experiment, results),
-    }
-    captions = {
-        "robustness": f"{experiment.metric}, {experiment.shifted} over {experiment.iid}: on the dotted line, nothing "
-        "is lost with the scene",
-        "gradient_energy": f"{gradient_plot_metric(experiment)} of {experiment.shifted} over the share of the input "
-        "gradient's energy inside the actor",
-    }
     lines = [*_head(experiment, results), *_how(experiment, results)]
     for grid in experiment.grids:
-        lines += _grid(experiment, grid, results)
-    lines += ["## Plots", ""]
-    for name, figure in plots.items():
-        plot = path.with_name(f"{path.stem}_{name}.png")
-        save_figure(figure, plot)
-        lines += [f"![{captions[name]}]({plot.name})", ""]
+        lines += [*_grid(experiment, grid, results), *_plots(experiment, grid, results, path)]
     lines += _missing(results)
     with open_whole(path) as file:
         file.write("\n".join(lines).rstrip().encode() + b"\n")
@@ -149,6 +135,29 @@ def _grid(experiment: Experiment, grid: Grid, results: Results) -> list[str]:
     summary = ", ".join([*experiment.metrics[1:], "time of training"])
     others = other_table(grid, results, experiment)
     return [*lines, f"<details><summary>{summary}</summary>", "", *others, "", "</details>", ""]
+
+
+def _plots(experiment: Experiment, grid: Grid, results: Results, page: Path) -> list[str]:
+    """Write the plots of a grid beside the page, and return the lines that show them."""
+    robustness = (
+        f"{experiment.metric}, {experiment.shifted} over {experiment.iid}: on the dotted line, nothing is lost with the "
+        "scene"
+    )
+    gradient_energy = (
+        f"{gradient_plot_metric(experiment)} of {experiment.shifted} over the share of the input gradient's energy "
+        "inside the actor"
+    )
+    plots = {
+        "robustness": (robustness, plot_robustness(experiment, grid, results)),
+        "gradient_energy": (gradient_energy, plot_gradient_energy(experiment, grid, results)),
+    }
+    title = re.sub(r"\W+", "_", grid.title.lower())
+    lines = []
+    for name, (caption, figure) in plots.items():
+        file = page.with_name(f"{page.stem}_{title}_{name}.png")
+        save_figure(figure, file)
+        lines += [f"![{caption}]({file.name})", ""]
+    return lines
 
 
 def _missing(results: Results) -> list[str]:

@@ -1,4 +1,4 @@
-"""Plots of an experiment: a point for every mixer and penalty, with a bar of one standard deviation over its seeds."""
+"""Plots of a grid: a point for every mixer and penalty, with a bar of one standard deviation over its seeds."""
 
 from itertools import cycle, product
 from typing import Literal
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from stal.experiments.results import estimate
-from stal.experiments.spec import Experiment
+from stal.experiments.spec import Experiment, Grid
 from stal.experiments.tables import NOT_MEASURED, Measure, Results, inside_share, set_measure, values_of
 from stal.visualize.plot_style import COLOURS, COLUMN_INCHES, GREY, TEXT_POINTS, new_figure, tidy
 
@@ -19,14 +19,14 @@ _ROW_INCHES = 0.145  # of a legend
 _FRAME_METRIC = "frame_mAP@0.5"
 
 
-def plot_robustness(experiment: Experiment, results: Results) -> Figure:
+def plot_robustness(experiment: Experiment, grid: Grid, results: Results) -> Figure:
     """Plot how good each mixer and penalty is on the shifted set over how good it is on the iid set.
 
     On the dotted line both are equal: there, nothing is lost with the scene.
     """
     iid = set_measure(experiment.iid, experiment.metric)
-    title = f"{experiment.title}: robustness"
-    figure = _plot(experiment, results, iid, experiment.iid, title, experiment.metric)
+    title = f"{experiment.title}, {_title(grid)}: robustness"
+    figure = _plot(experiment, grid, results, iid, experiment.iid, title, experiment.metric)
     axes = figure.axes[0]
     limits = axes.get_xlim(), axes.get_ylim()
     axes.axline((0, 0), slope=1, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
@@ -34,14 +34,14 @@ def plot_robustness(experiment: Experiment, results: Results) -> Figure:
     return figure
 
 
-def plot_gradient_energy(experiment: Experiment, results: Results) -> Figure:
+def plot_gradient_energy(experiment: Experiment, grid: Grid, results: Results) -> Figure:
     """Plot how good each mixer and penalty is on the shifted set over how much of its gradients is in the actors.
 
     It is of `gradient_plot_metric`.
     """
     label = "energy of the input gradient inside the actor, percent"
-    title = f"{experiment.title}: where the gradient is"
-    return _plot(experiment, results, inside_share, label, title, gradient_plot_metric(experiment))
+    title = f"{experiment.title}, {_title(grid)}: where the gradient is"
+    return _plot(experiment, grid, results, inside_share, label, title, gradient_plot_metric(experiment))
 
 
 def gradient_plot_metric(experiment: Experiment) -> str:
@@ -49,10 +49,16 @@ def gradient_plot_metric(experiment: Experiment) -> str:
     return _FRAME_METRIC if _FRAME_METRIC in experiment.metrics else experiment.metric
 
 
-def _plot(experiment: Experiment, results: Results, measure: Measure, label: str, title: str, metric: str) -> Figure:
-    looks = dict(zip(experiment.penalties, cycle(_LOOKS), strict=False))
-    markers = dict(zip(experiment.mixers, cycle(_MARKERS), strict=False))
-    seeds = sorted({seed for grid in experiment.grids for seed in grid.seeds})
+def _title(grid: Grid) -> str:
+    """Return its title as it stands within a sentence."""
+    return grid.title[0].lower() + grid.title[1:]
+
+
+def _plot(
+    experiment: Experiment, grid: Grid, results: Results, measure: Measure, label: str, title: str, metric: str
+) -> Figure:
+    looks = dict(zip(grid.penalties, cycle(_LOOKS), strict=False))
+    markers = dict(zip(grid.mixers, cycle(_MARKERS), strict=False))
     shifted = set_measure(experiment.shifted, metric)
     height = max(3.2, 0.6 + _ROW_INCHES * (len(looks) + len(markers) + 3))
     figure = new_figure(
@@ -65,7 +71,7 @@ def _plot(experiment: Experiment, results: Results, measure: Measure, label: str
     axes.set_xlabel(label, fontsize=TEXT_POINTS)
     axes.set_ylabel(f"{experiment.shifted}, {metric}", fontsize=TEXT_POINTS)
     for mixer, penalty in product(markers, looks):
-        x, y = (estimate(list(values_of(results, mixer, penalty, seeds, m).values())) for m in (measure, shifted))
+        x, y = (estimate(list(values_of(results, mixer, penalty, grid.seeds, m).values())) for m in (measure, shifted))
         if x is None or y is None:
             continue
         fill, colour = looks[penalty]

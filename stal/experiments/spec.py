@@ -116,6 +116,10 @@ def read_experiment(path: str | Path) -> Experiment:
     mixers = {_checked(name, node): _read_mixer(node) for name, node in root.child("mixers").entries()}
     penalties = {_checked(name, node): _read_penalty(node) for name, node in root.child("penalties").entries()}
     grids = tuple(_read_grid(node, tuple(mixers), tuple(penalties)) for node in root.child("grids").items())
+    titles = [grid.title for grid in grids]
+    for number, title in enumerate(titles):
+        if title in titles[:number]:  # files are named by it
+            root.child("grids").fail(f"two grids have the title {title!r}; give each its own")
     if not grids:
         root.child("grids").fail("there is no grid, and so nothing to run; write one, with mixers, penalties and seeds")
     return Experiment(

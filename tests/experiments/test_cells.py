@@ -12,7 +12,7 @@ def hashes(experiment) -> dict[str, str]:
 
 def test_a_cell_of_two_grids_is_there_once(read):
     grid = {"title": "A", "mixers": "all", "penalties": ["none"], "seeds": 2}
-    planned = plan_cells(read(grids=[grid, {**grid, "seeds": 3}]))
+    planned = plan_cells(read(grids=[grid, {**grid, "title": "B", "seeds": 3}]))
     names = ["none/none/0", "none/none/1", "BatchMix/none/0", "BatchMix/none/1", "none/none/2", "BatchMix/none/2"]
     assert [str(plan.cell) for plan in planned] == names
 

@@ -1,6 +1,7 @@
 """The page, from results that no training made."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -100,19 +101,29 @@ def test_the_command_names_the_file_from_the_root_of_the_project(read, results, 
     [(["actor_accuracy", "frame_mAP@0.5"], "frame_mAP@0.5"), (["actor_accuracy"], "actor_accuracy")],
 )
 def test_the_plot_of_the_gradients_is_of_frames_where_they_are_measured(read, results, metrics, named):
-    axes = plot_gradient_energy(read(grids=GRIDS, metrics=metrics), results).axes[0]
+    experiment = read(grids=GRIDS, metrics=metrics)
+    axes = plot_gradient_energy(experiment, experiment.grids[0], results).axes[0]
     assert axes.get_ylabel() == f"shifted, {named}"
 
 
 def test_points_of_one_seed_say_so(read, results):
-    (axes,) = plot_robustness(read(grids=GRIDS), results).axes
+    experiment = read(grids=GRIDS)
+    (axes,) = plot_robustness(experiment, experiment.grids[0], results).axes
     assert [(text.get_text(), text.xy) for text in axes.texts] == [("1", (80.0, 70.0))]
 
 
 def test_plots_lie_beside_it(page, tmp_path):
-    for name in ("robustness", "gradient_energy"):
-        assert f"(example_{name}.png)" in page
-        assert (tmp_path / "docs" / f"example_{name}.png").stat().st_size > 1000
+    for title, name in product(("all", "main"), ("robustness", "gradient_energy")):
+        assert page.count(f"(example_{title}_{name}.png)") == 1
+        assert (tmp_path / "docs" / f"example_{title}_{name}.png").stat().st_size > 1000
+
+
+def test_a_plot_names_the_mixers_and_penalties_of_its_grid_alone(read, results):
+    experiment = read(grids=GRIDS)
+    for grid in experiment.grids:
+        figure = plot_robustness(experiment, grid, results)
+        named = [tuple(text.get_text() for text in legend.get_texts()) for legend in figure.legends]
+        assert named == [grid.penalties, grid.mixers]
 
 
 @pytest.mark.parametrize("of_sets", [{}, {"worst_group_accuracy": None}])

@@ -65,6 +65,7 @@ GRID = {"title": "All", "mixers": "all", "penalties": "all", "seeds": 2}
         ({"penalties": {"a": {"penalty": None, "mask": None}}}, r"penalties\.a: unknown key 'mask'; .*masks"),
         ({"penalties": {1: None}}, r"penalties: unknown key 1; a key is a text"),
         ({"grids": []}, r"grids: there is no grid"),
+        ({"grids": [GRID, {**GRID, "seeds": 1}]}, r"grids: two grids have the title 'All'; give each its own"),
         ({"grids": [{**GRID, "mixers": ["Mix"]}]}, r"grids\[0\]\.mixers\[0\]: there is no mixer 'Mix'; there are none"),
         ({"grids": [{**GRID, "mixers": ["none", "none"]}]}, r"grids\[0\]\.mixers: a mixer is there twice"),
         ({"grids": [{**GRID, "seeds": 0}]}, r"grids\[0\]\.seeds: expected a number of seeds"),
