@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from stal.data.detected_tubes import DetectedVideo, write_detected_tubes
+from stal.data.detected_tubes import write_detected_tubes
 from stal.data.video.stream import StreamedVideo
 from stal.engine.display.counting import counting
 from stal.errors import ConfigError
+from stal.inference.detect_video import detect_video
 from stal.inference.stream_detector import StreamDetector
 from stal.inference.stream_heat import NOTE, stream_heat
-from stal.linking.merging import merge_in_order
-from stal.structures import Detections, Tube
+from stal.structures import Tube
 from stal.visualize.drawing import colour, fit_scale, resize
 from stal.visualize.heat import draw_heat
 from stal.visualize.tube_overlay import BoxLabel, draw_box_labels
@@ -52,13 +52,16 @@ class DemoOutput:
             raise ConfigError(f"--min-score {self.min_score}: scores are from 0 to 1")
 
 
-def draw_video(stream: StreamedVideo, detector: StreamDetector, output: DemoOutput) -> list[Tube]:
+def draw_video(
+    stream: StreamedVideo, detector: StreamDetector, output: DemoOutput, *, show_progress: bool = True
+) -> list[Tube]:
     """Draw the tubes of a video file or a folder of frames, and return them, the surest first.
 
     Args:
         stream: the video; its frames keep their times.
         detector: what sees the tubes.
         output: what is made of them.
+        show_progress: show on the error stream how far it is.
 
     Raises:
         VideoReadError: a frame cannot be decoded.
@@ -68,10 +71,11 @@ def draw_video(stream: StreamedVideo, detector: StreamDetector, output: DemoOutp
         raise ConfigError(f"--out {output.video} is the video itself; name another file")
     scale = fit_scale(stream.width, MIN_WIDTH, stream.width)
     with VideoWriter(output.video, stream.fps, drawn_size(stream.height, stream.width, scale)) as writer:
-        tubes = _detect_tubes(stream, detector, output.min_score)
+        detected = detect_video(stream, detector, output.min_score, show_progress=show_progress)
+        tubes = list(detected.tubes)
         heats = _heats(stream, detector, tubes) if output.gradients else itertools.repeat(None)
         first, last = (np.array([tube.frames[end] for tube in tubes], np.int64) for end in (0, -1))
-        with counting("drawing", stream.num_frames) as counted:
+        with counting("drawing", stream.num_frames, is_shown=show_progress) as counted:
             for index, (frame, heat) in enumerate(zip(counted(stream.frames()), heats, strict=False)):
                 shown = [tubes[row] for row in np.flatnonzero((first <= index) & (index <= last))]
                 labels = [
@@ -81,26 +85,8 @@ def draw_video(stream: StreamedVideo, detector: StreamDetector, output: DemoOutp
                 drawn = draw_frame(frame, labels, scale, heat)
                 writer.write(drawn, None if stream.has_fixed_rate else float(stream.seconds[index]))
     if output.tubes is not None:
-        write_detected_tubes(
-            DetectedVideo(
-                source=str(stream.path),
-                height=stream.height,
-                width=stream.width,
-                fps=float(stream.fps),
-                has_fixed_rate=stream.has_fixed_rate,
-                seconds=stream.seconds,
-                classes=detector.classes,
-                tubes=tubes,
-            ),
-            output.tubes,
-        )
+        write_detected_tubes(detected, output.tubes)
     return tubes
-
-
-def surest(tubes: Sequence[Tube], min_score: float) -> list[Tube]:
-    """Return the tubes that score enough, the surest first."""
-    kept = [tube for tube in tubes if (tube.score or 0.0) >= min_score]
-    return sorted(kept, key=lambda tube: -(tube.score or 0.0))
 
 
 def drawn_size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -133,14 +119,6 @@ def draw_frame(
         (frame,) = draw_heat(frame[None], heat[None])
     enlarged = [label._replace(box=label.box * np.float32(scale)) for label in labels]
     return draw_box_labels(frame, enlarged, NOTE if heat is not None else "")
-
-
-def _detect_tubes(stream: StreamedVideo, detector: StreamDetector, min_score: float) -> list[Tube]:
-    with counting("detecting", stream.num_frames) as counted:
-        windows = detector.windows(counted(stream.frames()), detector.keyframes(stream.num_frames), stream.path.stem)
-        # The linker would drop the others too; here they are dropped before they fill the memory.
-        kept = [detector.linker.candidates(part.detections) for part in merge_in_order(detector.detect(windows))]
-    return surest(detector.linker(Detections.concatenate(kept), num_frames=stream.num_frames), min_score)
 
 
 def _heats(

@@ -18,7 +18,8 @@ from jaxtyping import UInt8
 from stal.data.detected_tubes import DetectedVideo, write_detected_tubes
 from stal.data.video.camera import iterate_camera
 from stal.errors import VideoReadError
-from stal.inference.demo import MIN_WIDTH, DemoOutput, draw_frame, drawn_size, surest, tube_label
+from stal.inference.demo import MIN_WIDTH, DemoOutput, draw_frame, drawn_size, tube_label
+from stal.inference.detect_video import surest
 from stal.inference.stream_detector import StreamDetector
 from stal.inference.stream_heat import heat_of_frames, window_heat
 from stal.linking.candidates import Candidates

@@ -10,6 +10,11 @@ from types import FrameType
 
 from stal.errors import ConfigError, VideoReadError
 
+_REMEDY = (
+    "is the file whole, and its disk fast enough? The first reading of a long video decodes all of it: do that "
+    "beforehand (`tools/prepare_data.py DATA --to tables`); or allow more time (read_timeout_seconds), or replace the "
+    "file"
+)
 _REPEAT_SECONDS = 1.0  # an alarm that comes while Python cleans up is lost: another follows
 _SOON_SECONDS = 1e-3
 
@@ -19,7 +24,7 @@ class _TimeIsUpError(BaseException):
 
 
 @contextmanager
-def time_limit(seconds: float | None, what: str) -> Iterator[None]:
+def time_limit(seconds: float | None, what: str, remedy: str = _REMEDY) -> Iterator[None]:
     """Interrupt the block with an error when it takes too long.
 
     An alarm signal interrupts it, so there is a limit in the main thread alone, which is where data loaders read: in
@@ -34,6 +39,7 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
     Args:
         seconds: the limit; None for none.
         what: is read, for the error.
+        remedy: what the error advises.
 
     Raises:
         VideoReadError: the block took longer.
@@ -65,11 +71,7 @@ def time_limit(seconds: float | None, what: str) -> Iterator[None]:
     except _TimeIsUpError as error:
         if error is not time_is_up:  # of an outer limit
             raise
-        raise VideoReadError(
-            f"{what}: reading takes longer than {seconds:g} s; is the file whole, and its disk fast enough? "
-            "The first reading of a long video decodes all of it: do that beforehand (`tools/prepare_data.py DATA --to "
-            "tables`); or allow more time (read_timeout_seconds), or replace the file"
-        ) from error
+        raise VideoReadError(f"{what}: reading takes longer than {seconds:g} s; {remedy}") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous or signal.SIG_DFL)

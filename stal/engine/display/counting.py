@@ -10,7 +10,7 @@ _Item = TypeVar("_Item")
 
 
 @contextmanager
-def counting(name: str, total: int) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+def counting(name: str, total: int, *, is_shown: bool = True) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
     """Show how far something is on the error stream: by a bar on a terminal, else by lines of text.
 
     >>> with counting("drawing", len(frames)) as counted:
@@ -20,7 +20,11 @@ def counting(name: str, total: int) -> Iterator[Callable[[Iterable[Any]], Iterat
     Args:
         name: what is being done.
         total: number of items.
+        is_shown: False to show nothing.
     """
+    if not is_shown:
+        yield iter
+        return
     display = open_display("auto", name, total)
 
     def counted(items: Iterable[Any]) -> Iterator[Any]:

@@ -1,0 +1,242 @@
+import json
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stal.data.formats.whole_file import open_whole
+from stal.data.video.stream import open_stream
+from stal.engine.faults.lock import locked
+from stal.errors import CheckpointError, ConfigError, DeviceMemoryError
+from stal.inference.predict import run
+from stal.inference.predict.launch import merge, predict
+from stal.inference.predict.results import ResultFolder
+from stal.inference.predict.shards import Shard, videos_of_shard
+from stal.inference.predict.videos import list_videos
+
+pytestmark = pytest.mark.usefixtures("stubbed")
+
+
+def files_in(folder) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "locks"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def predict_all(settings, folder, shard=None) -> int:
+    return predict(settings, list_videos([str(folder)]), shard=shard or Shard())
+
+
+def test_every_video_has_a_result_or_a_reason(settings, videos_folder):
+    assert predict_all(settings, videos_folder) == 2
+    results = files_in(settings.out)
+    assert results.keys() == {"run.json", "tubes/a.mp4.json", "failures/empty.mp4.json", "failures/sub/b.avi.json"}
+    content = json.loads(results["tubes/a.mp4.json"])
+    assert (content["video"], content["num_frames"]) == (str(videos_folder / "a.mp4"), 20)
+    assert [(tube["label"], tube["frames"]) for tube in content["tubes"]] == [("squat", [0, 20])]
+    failure = json.loads(results["failures/empty.mp4.json"])
+    assert (failure["video"], failure["kind"]) == ("empty.mp4", "VideoReadError")
+    assert "the file is empty" in failure["message"]
+
+
+def test_what_is_done_is_not_done_again_and_what_failed_is_tried_again(
+    settings, videos_folder, grey_video, monkeypatch
+):
+    predict_all(settings, videos_folder)
+    seen = []
+    monkeypatch.setattr(run, "open_stream", lambda path: seen.append(path.name) or open_stream(path))
+    (videos_folder / "empty.mp4").write_bytes(grey_video.read_bytes())
+    assert predict_all(settings, videos_folder) == 1
+    assert sorted(seen) == ["b.avi", "empty.mp4"]
+    assert "failures/empty.mp4.json" not in files_in(settings.out)
+    (videos_folder / "sub" / "b.avi").unlink()
+    assert predict_all(settings, videos_folder) == 0
+    monkeypatch.setattr(run, "load_detector", None)  # nothing is left to do, and no network is built for it
+    assert predict_all(settings, videos_folder) == 0
+
+
+def test_shards_have_together_what_one_run_has(settings, videos_folder):
+    predict_all(settings, videos_folder)
+    parts = replace(settings, out=settings.out.with_name("parts"))
+    assert sum(predict_all(parts, videos_folder, Shard(index, 3)) for index in range(3)) == 2
+    assert files_in(parts.out) == files_in(settings.out)
+
+
+def test_results_are_merged_in_the_order_of_the_videos(settings, videos_folder, grey_video):
+    (videos_folder / "sub" / "c.mp4").write_bytes(grey_video.read_bytes())
+    predict_all(settings, videos_folder)
+    others = list_videos([str(videos_folder / "sub")])  # which have other names here
+    with pytest.raises(ConfigError, match=r"2 of 2 videos are not done yet \(b.avi, c.mp4\)"):
+        merge(settings, others)
+    assert not (settings.out / "tubes.jsonl").exists()
+    merged = merge(settings, list_videos([str(videos_folder)]))
+    assert (merged.num_done, merged.num_failed) == (2, 2)
+    lines = (settings.out / "tubes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["video"] for line in lines] == [
+        str(videos_folder / name) for name in ("a.mp4", "sub/c.mp4")
+    ]
+    failures = (settings.out / "failures.jsonl").read_text().splitlines()
+    assert [json.loads(line)["video"] for line in failures] == ["empty.mp4", "sub/b.avi"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"format": "stal-detected-tubes", "vers', b'{"format": "other"}\n'])
+def test_a_result_that_is_broken_is_not_merged(settings, videos_folder, content):
+    predict_all(settings, videos_folder)
+    (settings.out / "tubes" / "a.mp4.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"a.mp4.json is broken; delete it"):
+        merge(settings, list_videos([str(videos_folder)]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"min_score": 0.5}, "min_score"),
+        ({"step": 3}, "step"),
+        ({"options": {"linking": "online"}}, "linking"),
+        ({"options": {"model.detector.min_score": 0.5}}, "model"),
+        ({"draw": True}, "draw"),
+    ],
+)
+def test_results_of_another_run_are_not_taken_for_ones(settings, videos_folder, changes, named):
+    predict_all(settings, videos_folder)
+    before = files_in(settings.out)
+    for use in (predict_all, lambda *arguments: merge(arguments[0], list_videos([str(arguments[1])]))):
+        with pytest.raises(ConfigError, match=f"holds results of another run, with another {named} "):
+            use(replace(settings, **changes), videos_folder)
+    assert files_in(settings.out) == before
+
+
+def test_results_of_another_checkpoint_are_not_taken_for_ones(settings, videos_folder, tmp_path):
+    predict_all(settings, videos_folder)
+    weights = torch.load(settings.checkpoint, weights_only=True)
+    next(iter(weights["state_dict"].values())).view(-1)[0] += 1
+    torch.save(weights, tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="with another checkpoint "):
+        predict_all(replace(settings, checkpoint=str(tmp_path / "other.pth")), videos_folder)
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        predict_all(replace(settings, checkpoint=str(tmp_path / "gone.pth")), videos_folder)
+
+
+@pytest.mark.parametrize("changes", [{"device": None}, {"batch_size": 1}, {"max_minutes": 9.0}])
+def test_how_it_is_computed_makes_no_other_run(settings, videos_folder, changes):
+    predict_all(settings, videos_folder)
+    assert predict_all(replace(settings, **changes), videos_folder) == 2
+
+
+def test_a_folder_of_nothing_has_nothing_to_merge(settings, videos_folder):
+    with pytest.raises(ConfigError, match=r"holds no predictions \(no run.json\)"):
+        merge(settings, list_videos([str(videos_folder)]))
+
+
+def test_a_video_over_which_processes_end_is_left_out(settings, videos_folder, monkeypatch):
+    class ProcessEndsError(Exception):
+        """Stands for the end of the process: nothing of what is behind it happens."""
+
+    def crash(path):
+        if path.name == "empty.mp4":
+            raise ProcessEndsError
+        return open_stream(path)
+
+    monkeypatch.setattr(run, "open_stream", crash)
+    for _ in range(run.MAX_BEGINNINGS):
+        with pytest.raises(ProcessEndsError):
+            predict_all(settings, videos_folder)
+    with pytest.raises(ConfigError, match="are not done yet"):
+        merge(settings, list_videos([str(videos_folder)]))
+    for _ in range(2):  # it stays left out
+        assert predict_all(settings, videos_folder) == 2
+        failure = json.loads((settings.out / "failures" / "empty.mp4.json").read_text())
+        assert failure["kind"] == "ProcessDeath"
+        assert "3 processes ended while they worked on it" in failure["message"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "ends_with"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (SystemExit(143), SystemExit), (ConfigError("full"), ConfigError),
+     (torch.OutOfMemoryError("8 GB"), DeviceMemoryError)],
+)  # fmt: skip
+def test_what_ends_a_run_is_no_fault_of_a_video(settings, videos_folder, monkeypatch, raised, ends_with):
+    def end(path):
+        raise raised
+
+    monkeypatch.setattr(run, "open_stream", end)
+    for _ in range(run.MAX_BEGINNINGS + 1):
+        with pytest.raises(ends_with):
+            predict_all(settings, videos_folder)
+    assert files_in(settings.out).keys() == {"run.json"}
+
+
+def test_out_of_memory_says_what_to_lower(settings, videos_folder, monkeypatch):
+    def end(path):
+        raise torch.OutOfMemoryError("8 GB")
+
+    monkeypatch.setattr(run, "open_stream", end)
+    with pytest.raises(DeviceMemoryError, match=r"lower --batch-size \(3\)"):
+        predict_all(settings, videos_folder)
+
+
+def test_a_disk_that_is_full_ends_the_run(settings, videos_folder, monkeypatch):
+    def full(path):
+        with open_whole(path):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "write_detected_tubes", lambda detected, path: full(path))
+    with pytest.raises(ConfigError, match="No space left on device"):
+        predict_all(settings, videos_folder)
+    assert not list(settings.out.glob("tubes/*")) and not list(settings.out.rglob("a.mp4.json"))
+
+
+def test_a_video_that_takes_too_long_fails(settings, videos_folder, monkeypatch):
+    monkeypatch.setattr(run, "open_stream", lambda path: time.sleep(5))
+    assert predict_all(replace(settings, max_minutes=0.1 / 60), videos_folder) == 3
+    failure = json.loads((settings.out / "failures" / "a.mp4.json").read_text())
+    assert "takes longer than 0.1 s; replace the file, leave it out, or raise --max-minutes" in failure["message"]
+
+
+def test_videos_are_drawn_if_that_is_asked_for(settings, videos_folder):
+    assert predict_all(replace(settings, draw=True, gradients=True), videos_folder) == 2
+    names = files_in(settings.out).keys()
+    assert {name for name in names if name.startswith(("tubes", "drawn"))} == {"tubes/a.mp4.json", "drawn/a.mp4.mp4"}
+    assert open_stream(settings.out / "drawn" / "a.mp4.mp4").num_frames == 20
+
+
+def test_progress_counts_what_was_done_before(settings, videos_folder, capsys):
+    videos = list_videos([str(videos_folder)])
+    predict(settings, videos, shard=Shard())
+    assert "predict  3/3 (100%)" in capsys.readouterr().err
+    predict(settings, videos, shard=Shard())
+    err = capsys.readouterr().err
+    assert "3/3 (100%)" in err and "failed 2" in err
+
+
+def test_one_run_at_a_time_predicts_a_shard(settings, videos_folder):
+    with locked(settings.out / "locks" / "0_of_2", "this"):
+        with pytest.raises(ConfigError, match=r"the prediction into .*out, shard 0/2, is run by process \d+ on"):
+            predict_all(settings, videos_folder, Shard(0, 2))
+        predict_all(settings, videos_folder, Shard(1, 2))
+    done = videos_of_shard(list_videos([str(videos_folder)]), Shard(1, 2))
+    results = ResultFolder(settings.out)
+    assert all(results.is_done(video) or results.find_failure(video) for video in done)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"min_score": 2.0}, "--min-score 2.0: scores are from 0 to 1"),
+        ({"gradients": True}, "add --draw"),
+        ({"max_minutes": 0.0}, "--max-minutes 0.0: must be above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_said(settings, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        replace(settings, **changes)
+
+
+def test_a_proposals_file_is_part_of_the_run(settings, tmp_path):
+    path = tmp_path / "people.npz"
+    path.write_bytes(b"one")
+    first = replace(settings, proposals=str(path)).recipe()
+    path.write_bytes(b"two")
+    assert replace(settings, proposals=str(path)).recipe() != first
+    with pytest.raises(ConfigError, match=r"gone.npz: cannot be read"):
+        replace(settings, proposals=str(tmp_path / "gone.npz")).recipe()
