@@ -21,6 +21,11 @@ def main() -> None:
         help="continue from a checkpoint (default: the newest of the work directory)",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16)")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="learning rates in proportion to the batch of all processes (auto_scale_lr.base_batch_size of the config)",
+    )
     parser.add_argument("--seed", type=int, help="of weights, order, augmentation and mixing (default: the config's)")
     parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms, even where slower")
     parser.add_argument("--no-validate", action="store_true", help="leave out the validation that the config describes")
@@ -35,6 +40,7 @@ def main() -> None:
         work_dir=args.work_dir,
         resume=args.resume,
         amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
         seed=args.seed,
         deterministic=args.deterministic,
         options=args.cfg_options,

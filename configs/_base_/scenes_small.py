@@ -4,12 +4,13 @@ Proposals are the annotated boxes on the keyframe (`proposals="ground_truth"`), 
 to measure is whether an action is recognised by its actor or by its scene.
 """
 
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import OneCycleLR
 from torch.optim import AdamW
 
 from stal.data.formats.tubes_json import read_tubes_json
 from stal.data.transforms import TestTransform, TrainTransform
 from stal.engine.model import DetectionModel
+from stal.engine.optim_wrapper import GuardedOptimWrapper
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector
@@ -61,8 +62,9 @@ model = dict(
 
 train_cfg = dict(by_epoch=True, max_epochs=10)
 optim_wrapper = dict(
-    type=OptimWrapper, optimizer=dict(type=AdamW, lr=4e-3, weight_decay=0.05), clip_grad=dict(max_norm=5.0)
+    type=GuardedOptimWrapper, optimizer=dict(type=AdamW, lr=4e-3, weight_decay=0.05), clip_grad=dict(max_norm=5.0)
 )
+auto_scale_lr = dict(enable=False, base_batch_size=8)  # the batch that the learning rates are for
 param_scheduler = [
     dict(type=OneCycleLR, eta_max=4e-3, total_steps="max_epochs", convert_to_iter_based=True, pct_start=0.15)
 ]

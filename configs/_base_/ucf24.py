@@ -3,12 +3,13 @@
 It trains from scratch, and so with GroupNorm: weights of other projects are not read yet.
 """
 
-from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
+from mmengine.optim import CosineAnnealingLR, LinearLR
 from torch.optim import SGD
 
 from stal.data.transforms import TestTransform, TrainTransform
 from stal.data.ucf24 import read_ucf24
 from stal.engine.model import DetectionModel
+from stal.engine.optim_wrapper import GuardedOptimWrapper
 from stal.engine.preprocessor import ClipPreprocessor
 from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector
@@ -53,10 +54,11 @@ model = dict(
 
 train_cfg = dict(by_epoch=True, max_epochs=12)
 optim_wrapper = dict(
-    type=OptimWrapper,
+    type=GuardedOptimWrapper,
     optimizer=dict(type=SGD, lr=0.01, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=10.0),
 )
+auto_scale_lr = dict(enable=False, base_batch_size=8)  # the batch that the learning rates are for
 param_scheduler = [
     dict(type=LinearLR, start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(type=CosineAnnealingLR, by_epoch=True, begin=1, end="max_epochs", convert_to_iter_based=True),

@@ -1,5 +1,9 @@
-"""Two processes under DistributedDataParallel get the mean of the gradients that each has without it."""
+"""Two processes under DistributedDataParallel get the mean of the gradients that each has without it.
 
+And so that of one process which is given both batches, each mixed by itself, as the processes mix theirs.
+"""
+
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,13 +18,15 @@ from mmengine.logging import MessageHub
 from torch.nn.parallel import DistributedDataParallel
 
 from stal.engine.model import DetectionModel
+from stal.engine.preprocessor import PreparedBatch
 from stal.losses.albar import ALBAR
 from stal.losses.gradient_penalty import GradientPenalty
 from stal.losses.group_dro import GroupDRO
 from stal.losses.penalty import Penalty
 from stal.losses.pgd_ex import PGDEx
 from stal.losses.sdn import SDN
-from stal.structures import Clip
+from stal.mixing.batch_mix import BatchMix
+from stal.structures import Clip, ClipBatch
 
 NUM_FEATURES = 320  # of an actor, in the small detector
 
@@ -45,7 +51,7 @@ def gradient(model: DetectionModel, clips: list[Clip], *, num_steps: int, in_ddp
         model.zero_grad()
         losses = forward(model.data_preprocessor.prepare(clips, True), mode="loss")
         model.parse_losses(losses)[0].backward()
-    return torch.cat([weight.grad.flatten() for weight in model.parameters()])
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.requires_grad])
 
 
 def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
@@ -64,9 +70,37 @@ def compare(make_model: Callable[[], DetectionModel], clips: list[Clip]) -> dict
     return {name: v.norm().item() for name, v in (("all", mean), ("penalty", mean - plain), ("error", together - mean))}
 
 
+def join(batches: list[ClipBatch]) -> ClipBatch:
+    """Return one batch of mixed clips of all; what tells sources by the clips of a batch is left out."""
+    of_actors = ("boxes", "valid", "labels", "label_weights")
+    return dataclasses.replace(
+        batches[0],
+        **{name: torch.cat([getattr(b, name) for b in batches]) for name in ("clips", "provenance", "scenes")},
+        **{name: tuple(row for b in batches for row in getattr(b, name)) for name in of_actors},
+        sources=None,
+        voxel_sources=None,
+    )
+
+
+def compare_with_joined(model: DetectionModel, clips: list[Clip], joined: ClipBatch) -> dict[str, float]:
+    """Return the norm of the gradient of a joined batch, and of how far from it that in DDP is, with mixed clips."""
+    together = gradient(model, clips, num_steps=1, in_ddp=True)
+    model.zero_grad()
+    losses = model(PreparedBatch(joined, ()), mode="loss")
+    model.parse_losses(losses)[0].backward()
+    alone = torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.requires_grad])
+    penalty = losses["loss_pgg"].item()
+    return {"all": alone.norm().item(), "penalty": penalty, "error": (together - alone).norm().item()}
+
+
 def main(folder: Path, rank: int) -> None:
     """Compare all cases as one of two processes, and note what was found."""
     from conftest import build_clip, build_clips, build_small_model  # of this folder, from which a script imports
+
+    def make_mixing_model() -> DetectionModel:
+        model = build_small_model(GradientPenalty(1.0), BatchMix(probability=1.0), proposals="ground_truth").train()
+        model.detector.num_samples = 16  # all that there are: which are drawn is no matter of chance
+        return model
 
     def make_model(name: str) -> DetectionModel:
         torch.manual_seed(3)  # of the penalty's weights
@@ -81,6 +115,14 @@ def main(folder: Path, rank: int) -> None:
         for batch in BATCHES:
             clips = [build_clip(boxes_of_last[batch], seed=5)] if rank else build_clips()
             found[f"{name}, {batch}"] = compare(partial(make_model, name), clips)
+    of_ranks = [
+        [build_clip([[4.0 + k, 8.0, 20.0 + k, 24.0]], seed=2 * of_rank + k) for k in range(2)] for of_rank in range(2)
+    ]
+    mixed: list[ClipBatch | None] = [None, None]
+    torch.distributed.all_gather_object(
+        mixed, make_mixing_model().data_preprocessor.prepare(of_ranks[rank], True).batch
+    )
+    found["joined"] = compare_with_joined(make_mixing_model(), of_ranks[rank], join(mixed))
     (folder / f"found_{rank}.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
 
@@ -113,6 +155,11 @@ def test_the_gradient_in_ddp_is_the_mean_of_those_of_the_processes(name, batch, 
     of_case = found[f"{name}, {batch}"]
     assert of_case["penalty"] > 1e-4 * of_case["all"]
     assert of_case["error"] < 1e-4 * of_case["penalty"] + 1e-6 * of_case["all"]  # or rounding
+
+
+def test_two_processes_that_mix_and_punish_have_the_gradient_of_one_with_their_joined_batch(found):
+    assert found["joined"]["penalty"] > 0
+    assert found["joined"]["error"] < 1e-5 * found["joined"]["all"]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from mmengine.config import Config
 from stal.engine.config import load_config
 from stal.engine.runner import (
     _fit_schedule,
-    _refuse_static_graph,
     _refuse_unknown_scenes,
     build_linker,
     build_protocol,
@@ -44,13 +43,6 @@ def test_schedules_follow_the_number_of_epochs():
 
 def test_a_training_without_schedule_is_allowed():
     assert _fit_schedule(Config({"train_cfg": {"max_epochs": 7}})) == []
-
-
-def test_a_static_graph_is_refused_with_a_penalty():
-    model_wrapper = {"type": "MMDistributedDataParallel", "static_graph": True}
-    with pytest.raises(ConfigError, match="wrong gradients"):
-        _refuse_static_graph(Config({"model_wrapper_cfg": model_wrapper, "model": {"penalty": {"weight": 1.0}}}))
-    _refuse_static_graph(Config({"model_wrapper_cfg": model_wrapper, "model": {"penalty": None}}))
 
 
 @pytest.mark.parametrize(

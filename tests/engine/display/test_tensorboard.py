@@ -68,6 +68,6 @@ def test_a_config_gets_the_backend_once(visualizer, expected):
 
 
 def test_the_config_can_still_be_written_down():
-    config = Config.fromfile(Path(__file__).parents[2] / "configs" / "scenes_plain.py")
+    config = Config.fromfile(Path(__file__).parents[3] / "configs" / "scenes_plain.py")
     add_tensorboard(config)
     assert NAME in config.pretty_text
