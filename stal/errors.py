@@ -44,3 +44,15 @@ class CheckpointError(StalError, RuntimeError):
 
 class PenaltyError(StalError, RuntimeError):
     """A penalty would be silently wrong: it is not told what it needs, or its gradient misses clip or weights."""
+
+
+class TrainingError(StalError, RuntimeError):
+    """A training cannot go on: its losses or gradients are not finite."""
+
+
+class WorkerError(StalError, RuntimeError):
+    """A process that reads samples died, or hangs."""
+
+
+class DeviceMemoryError(StalError, RuntimeError):
+    """The memory of a GPU is not enough."""

@@ -94,6 +94,7 @@ def test_a_test_writes_metrics_and_a_dump(trained, scenes, tmp_path):
     assert metrics["num_videos"] == 4
     assert metrics["protocol"]["name"] == "voc"
     assert len(metrics["per_class"]) == 9
+    assert {"config_digest", "commit", "versions", "machine", "data"} <= set(metrics["origin"])
     assert (tmp_path / "detections.npz").is_file()
     assert "protocol voc" in done.stdout
 

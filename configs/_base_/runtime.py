@@ -1,7 +1,6 @@
 """What every training shares: hooks, logging, seed."""
 
 from mmengine.hooks import (
-    CheckpointHook,
     DistSamplerSeedHook,
     IterTimerHook,
     LoggerHook,
@@ -13,6 +12,9 @@ from mmengine.visualization import LocalVisBackend, Visualizer
 from stal.engine.display.progress import ProgressHook
 from stal.engine.faults.bad_samples import BadSamplesHook
 from stal.engine.faults.checkpoint import PlainCheckpointHook
+from stal.engine.faults.checkpoint_hook import SavingHook
+from stal.engine.faults.guard import GuardHook
+from stal.engine.short_history import ShortHistoryHook
 from stal.engine.validation import Validation
 
 default_hooks = dict(
@@ -21,9 +23,15 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     logger=dict(type=LoggerHook, interval=20),
     param_scheduler=dict(type=ParamSchedulerHook),
-    checkpoint=dict(type=CheckpointHook, interval=1, max_keep_ckpts=2, save_last=True),
+    checkpoint=dict(type=SavingHook, interval=1, max_keep_ckpts=2),
 )
-custom_hooks = [dict(type=PlainCheckpointHook), dict(type=BadSamplesHook), dict(type=ProgressHook)]
+custom_hooks = [
+    dict(type=PlainCheckpointHook),
+    dict(type=BadSamplesHook),
+    dict(type=GuardHook),
+    dict(type=ShortHistoryHook),
+    dict(type=ProgressHook),
+]
 log_processor = dict(window_size=20, by_epoch=True)
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 validation = dict(type=Validation, split=None)  # None: no validation while training

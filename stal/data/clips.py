@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 from stal.data.balance import Balance, BalancedDraws
 from stal.data.ledger import SampleLedger
 from stal.data.masks import UNKNOWN, read_masks
+from stal.data.reading_board import ReadingBoard
 from stal.data.sampling import clip_frames, test_keyframes, train_keyframes
 from stal.data.transforms import PendingClip, Transform, cut_boxes
 from stal.data.video.mapping import Damaged
@@ -136,6 +138,8 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                 else "the annotations hold no video; check the split"
             )
         self.ledger = SampleLedger(ledger, max_bad_share, [video.key for video in self.videos])
+        self._rows = {video.key: row for row, video in enumerate(self.videos)}
+        self.readings = ReadingBoard([str(video.path) for video in self.videos])
         if training:
             self._draws = BalancedDraws(self.videos, balance)
 
@@ -169,7 +173,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
     def _test_clip(self, position: int, sample_seed: int) -> tuple[Clip, np.random.Generator]:
         """Return a test clip, and the random generator for its transform."""
         video = self.videos[self._test_videos[position]]
-        with time_limit(self.read_timeout_seconds, str(video.path)):
+        with self._reading(video):
             clip = self._read_clip(video, int(self._test_keyframes[position]), video.num_frames)
             damage = self._find_damage(video)
         self._record_damage(video, damage)
@@ -185,7 +189,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             video, tubes = candidate
             keyframe = None
             try:
-                with time_limit(self.read_timeout_seconds, str(video.path)):
+                with self._reading(video):
                     num_frames = self._num_readable_frames(video)
                     keyframe = _draw_keyframe(video, tubes, num_frames, generator)
                     clip = self._read_clip(video, keyframe, num_frames)
@@ -214,6 +218,12 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                 self._record_damage(video, damage)
                 self.ledger.count_good()
                 return clip, generator
+
+    @contextmanager
+    def _reading(self, video: Video) -> Iterator[None]:
+        """Note what is read, and limit the time that it takes."""
+        with self.readings.reading(self._rows[video.key]), time_limit(self.read_timeout_seconds, str(video.path)):
+            yield
 
     def _num_readable_frames(self, video: Video) -> int:
         """Return how many frames at the start of a video are to be used."""

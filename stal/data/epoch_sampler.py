@@ -29,6 +29,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.num_samples = len(dataset)
         self.seed = seed
         self.epoch = 0
+        self.num_skipped = 0
 
     def __len__(self) -> int:
         return -(-self.num_samples // self.world_size)
@@ -37,9 +38,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
         generator = np.random.default_rng((self.seed, self.epoch))
         order = np.resize(generator.permutation(self.num_samples), len(self) * self.world_size)
         seeds = generator.integers(2**63, size=len(order))
-        share = slice(self.rank, None, self.world_size)
+        share = slice(self.rank + self.num_skipped * self.world_size, None, self.world_size)
         yield from zip(order[share].tolist(), seeds[share].tolist(), strict=True)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the seeds of the next pass, 0-based."""
+    def set_epoch(self, epoch: int, num_skipped: int = 0) -> None:
+        """Choose the order and the seeds of the next pass.
+
+        Args:
+            epoch: 0-based.
+            num_skipped: samples of this process that the pass leaves out at its start, since a training that was cut
+                off has had them. They still count in the length.
+        """
         self.epoch = epoch
+        self.num_skipped = num_skipped

@@ -25,6 +25,9 @@ _logger = logging.getLogger(__name__)
 class SampleLedger:
     """Count a training's samples over all workers of this process, and write down those that cannot be read.
 
+    Workers read ahead of the training. What they count is for the limit; what a training says and keeps of itself is
+    counted with the batches that it takes (`take_counts`, `count_used`), and so does not depend on where it is cut off.
+
     A line of the file is a JSON object. Workers and processes append to one file: a line is written at once, at the end
     of the file, wherever others have moved that meanwhile.
 
@@ -32,6 +35,9 @@ class SampleLedger:
         path: the file, made with its folder when the first line is written; None to log the lines.
         max_bad_share: part of the samples that may be bad; 0 for none.
         keys: names of the videos that samples are taken of.
+
+    Attributes:
+        used: numbers of bad and of all samples that were tried for the batches that this process was given.
 
     Raises:
         ConfigError: `max_bad_share` is not a share.
@@ -43,8 +49,11 @@ class SampleLedger:
         self.path = path
         self.max_bad_share = max_bad_share
         self._rows = {key: row for row, key in enumerate(keys)}
-        # Samples read and not read. Each worker counts in a row of its own, so that none waits for another.
-        self._counts = torch.zeros(_MAX_WORKERS, 2, dtype=torch.int64).share_memory_()
+        # Samples read and not read. Each worker counts in a row of its own, so that none waits for another; the last
+        # row is for what was counted before a training was cut off.
+        self._counts = torch.zeros(_MAX_WORKERS + 1, 2, dtype=torch.int64).share_memory_()
+        self._taken = (0, 0)
+        self.used = (0, 0)
         # Whether each video had a bad sample, and whether it is damaged. Workers only ever set them.
         self._flags = torch.zeros(len(keys), 2, dtype=torch.int64).share_memory_()
 
@@ -68,8 +77,19 @@ class SampleLedger:
         self._count(0)
 
     def count_earlier(self, num_bad: int, num_samples: int) -> None:
-        """Add what was counted before a training was interrupted; no worker may be at work yet."""
-        self._counts[0] += torch.tensor([num_samples - num_bad, num_bad])
+        """Add what was counted before a training was interrupted."""
+        self._counts[-1] += torch.tensor([num_samples - num_bad, num_bad])
+        self.count_used((num_bad, num_samples))
+
+    def take_counts(self) -> tuple[int, int]:
+        """Return the numbers of bad and of all samples that this worker has tried since it was last asked."""
+        num_good, num_bad = self._counts[_row_of_worker()].tolist()
+        earlier, self._taken = self._taken, (num_bad, num_good + num_bad)
+        return self._taken[0] - earlier[0], self._taken[1] - earlier[1]
+
+    def count_used(self, counts: tuple[int, int]) -> None:
+        """Add what `take_counts` said of a batch, once the batch is used."""
+        self.used = (self.used[0] + counts[0], self.used[1] + counts[1])
 
     def record_bad(self, error: Exception, *, video: str, **record: Any) -> None:
         """Write down a sample that could not be read.
@@ -151,5 +171,9 @@ class SampleLedger:
             raise BadDataError(f"{self.path}: cannot be written ({error.strerror}), and should have: {line}") from error
 
     def _count(self, column: int) -> None:
-        worker = get_worker_info()
-        self._counts[worker.id % _MAX_WORKERS if worker else 0, column] += 1
+        self._counts[_row_of_worker(), column] += 1
+
+
+def _row_of_worker() -> int:
+    worker = get_worker_info()
+    return worker.id % _MAX_WORKERS if worker else 0

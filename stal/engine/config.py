@@ -2,6 +2,8 @@
 
 import copy
 import difflib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from stal.errors import ConfigError
 
 # What a config may set. Written out, since asking mmengine's Runner takes seconds to import it.
 KEYS = {
+    "auto_scale_lr",
     "custom_hooks",
     "data",
     "default_hooks",
@@ -27,6 +30,7 @@ KEYS = {
     "progress",
     "protocol",
     "randomness",
+    "sync_bn",
     "test_dataloader",
     "train_cfg",
     "train_dataloader",
@@ -34,6 +38,8 @@ KEYS = {
     "visualizer",
     "work_dir",
 }
+# Of these, what no number depends on.
+_WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "progress", "validation", "visualizer"}
 # Dicts without a `type` whose keys are arguments too, and are checked where they are used.
 _ARGUMENTS = {"train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
 
@@ -48,6 +54,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"there is no config {path}; the configs of the project stand in configs/")
+    if path.suffix != ".py":  # mmengine would run code of other kinds of files too, where none expects any
+        raise ConfigError(f"config {path} is not a Python file: only .py is read")
     try:
         config = Config.fromfile(str(path))
     except (
@@ -82,6 +90,26 @@ def load_run_config(path: str | Path, work_dir: str | None = None, options: Mapp
     config = load_config(path, options)
     config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(path).stem)
     return config
+
+
+def describe_config(config: Config) -> dict[str, Any]:
+    """Return what numbers depend on in a config, as plain values: a class is its dotted name."""
+    kept = {
+        key: value for key, value in config.to_dict().items() if key not in _WITHOUT_EFFECT and not key.startswith("_")
+    }
+    return json.loads(json.dumps(kept, default=_dotted_name))
+
+
+def config_digest(config: Config) -> str:
+    """Return a digest of what numbers depend on in a config."""
+    return hashlib.sha256(json.dumps(describe_config(config), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _dotted_name(value: Any) -> str:
+    """Return the name of a class or function of a config."""
+    if not hasattr(value, "__qualname__"):
+        raise ConfigError(f"{value!r} in a config cannot be written down; use numbers, texts, lists, dicts and classes")
+    return f"{value.__module__}.{value.__qualname__}"
 
 
 def _check_option(config: Config, option: str) -> None:

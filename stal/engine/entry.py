@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import Config
 
 from stal.engine.build import build_all_annotations
-from stal.engine.config import load_run_config
+from stal.engine.config import config_digest, load_run_config
 from stal.engine.tested_sets import SetOutputs, TestedSet, read_tested_sets
 from stal.engine.validation import build_validation
 
@@ -26,6 +26,7 @@ def train(
     work_dir: str | None = None,
     resume: bool | str = False,
     amp: bool = False,
+    auto_scale_lr: bool = False,
     seed: int | None = None,
     deterministic: bool = False,
     options: Mapping[str, Any] | None = None,
@@ -40,7 +41,8 @@ def train(
         config_path: the config file.
         work_dir: where everything is written; None for `work_dirs/<config>`.
         resume: continue from the newest checkpoint of the work directory, or from the one at this path.
-        amp: mixed precision.
+        amp: mixed precision: bfloat16, unless `optim_wrapper.precision` of the config is float16.
+        auto_scale_lr: scale learning rates with the batch, see `scale_learning_rate`.
         seed: of weights, order, augmentation and mixing; None for the config's.
         deterministic: choose deterministic algorithms even where they are slower.
         options: settings of the config to change.
@@ -56,21 +58,30 @@ def train(
         config.randomness["seed"] = seed
     if deterministic:
         config.randomness["deterministic"] = True
+    if auto_scale_lr:
+        config.auto_scale_lr = {**(config.get("auto_scale_lr") or {}), "enable": True}
     if amp:
-        config.optim_wrapper["type"] = "stal.engine.amp.AutocastOptimWrapper"
+        config.optim_wrapper["type"] = "stal.engine.optim_wrapper.GuardedOptimWrapper"
+        if config.optim_wrapper.get("precision", "float32") == "float32":
+            config.optim_wrapper["precision"] = "bfloat16"
     annotations = build_all_annotations(config)
     trained = annotations.of_split(config.train_dataloader["dataset"]["split"])
     validated = build_validation(config).choose(annotations) if validate else None
 
     from stal.engine.display.tensorboard import add_tensorboard
-    from stal.engine.faults.checkpoint import find_checkpoint
+    from stal.engine.faults.explain import explained
+    from stal.engine.faults.stop import train_until_stopped
+    from stal.engine.faults.work_dir import own_work_dir
+    from stal.engine.processes import join_processes
     from stal.engine.runner import build_train_runner
 
     if tensorboard:
         add_tensorboard(config)
-    if isinstance(resume, str):
-        resume = str(find_checkpoint(resume))
-    build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher).train()
+    join_processes(launcher)
+    with own_work_dir(Path(config.work_dir)):
+        runner = build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher)
+        with explained(runner):
+            train_until_stopped(runner)
     return Path(config.work_dir)
 
 
@@ -210,12 +221,21 @@ def _run(
 ) -> list[tuple[dict[str, float], "Evaluation | None"]]:
     """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
     from stal.engine.faults.checkpoint import load_weights
+    from stal.engine.faults.explain import explained
     from stal.engine.runner import build_test_runner
+    from stal.evaluation.origin import describe_origin
 
-    origin = {"config": config_path, "checkpoint": str(checkpoint)}
+    origin = {
+        "config": config_path,
+        "config_digest": config_digest(config),
+        "checkpoint": str(checkpoint),
+        **describe_origin(),
+    }
     runner, metrics = build_test_runner(
         config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
     )
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)
-    of_sets = [{name.rpartition("/")[2]: value for name, value in of_set.items()} for of_set in runner.test()]
+    with explained(runner):
+        tested = runner.test()
+    of_sets = [{name.rpartition("/")[2]: value for name, value in of_set.items()} for of_set in tested]
     return [(headlines, of_set.evaluation) for headlines, of_set in zip(of_sets, metrics, strict=True)]

@@ -1,6 +1,10 @@
 """The data loaders: clips made by workers, in an order that follows from the seed."""
 
-from collections.abc import Iterator
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,10 +14,14 @@ from torch.utils.data import DataLoader
 
 from stal.data.clips import ClipDataset, collate_clips
 from stal.data.epoch_sampler import EpochSampler
+from stal.data.ledger import SampleLedger
+from stal.data.processes import end_with_parent
+from stal.data.reading_board import ReadingBoard
 from stal.data.transforms import PendingClip
 from stal.engine.build import build, call
+from stal.engine.faults.lost_workers import worker_error
 from stal.engine.sampler import VideoBatchSampler
-from stal.errors import ConfigError, StalError, VideoReadError
+from stal.errors import ConfigError
 from stal.structures import Annotations, Clip
 
 LEDGER = "bad_samples.jsonl"
@@ -23,23 +31,25 @@ _START_SECONDS = 60.0  # enough for a worker to start
 
 
 class ClipLoader(DataLoader[list[Clip | PendingClip]]):
-    """A DataLoader that says what to do when a worker has hung."""
+    """A DataLoader that says what its workers were reading when one of them has died or hung."""
+
+    dataset: ClipDataset  # type: ignore[assignment]  # of clips, and not of batches
 
     def __iter__(self) -> Iterator[list[Clip | PendingClip]]:  # type: ignore[override]
         """Yield the batches.
 
         Raises:
-            VideoReadError: no batch came for `timeout` seconds.
+            WorkerError: no batch came for `timeout` seconds, or a worker has died.
         """
         try:
-            yield from super().__iter__()
-        except RuntimeError as error:  # torch has no kind of its own for it
-            if isinstance(error, StalError) or not str(error).startswith("DataLoader timed out"):
+            for clips, counts in super().__iter__():
+                self.dataset.ledger.count_used(counts)
+                yield clips
+        except RuntimeError as error:
+            found = worker_error(error, self.dataset.readings, float(self.timeout))
+            if found is None:
                 raise
-            raise VideoReadError(
-                f"the loader's workers gave no batch for {self.timeout:g} s, its `timeout`: a disk does not answer, a "
-                "library hangs on a file (num_workers=0 and a debugger show which), or the timeout is too short"
-            ) from error
+            raise found from error
 
 
 def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> ClipLoader:
@@ -84,14 +94,31 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     settings.setdefault("pin_memory", torch.cuda.is_available())
     settings |= {
         "dataset": dataset,
-        "collate_fn": collate_clips,
-        "worker_init_fn": _init_worker,
+        "collate_fn": partial(_collate, dataset.ledger),
+        "worker_init_fn": partial(_init_worker, dataset.readings),
         "persistent_workers": has_workers,
     }
     return call(ClipLoader, settings, loader)
 
 
-def _init_worker(worker: int) -> None:
-    """Keep a loader's worker to one thread; the workers are what runs in parallel."""
+def _collate(
+    ledger: SampleLedger, clips: Sequence[Clip | PendingClip]
+) -> tuple[list[Clip | PendingClip], tuple[int, int]]:
+    """Return the clips of a batch, and what the ledger counted for them."""
+    return collate_clips(clips), ledger.take_counts()
+
+
+def _init_worker(readings: ReadingBoard, worker: int) -> None:
+    """Keep a loader's worker to one thread, as the workers are what runs in parallel, and away from signals.
+
+    A scheduler or a terminal sends them to all processes of a job at once, but a training that is asked to stop needs
+    its workers until it has finished its step. In a session of its own, a worker is only signalled by itself. When the
+    process that it works for is gone, it ends too, whatever it reads.
+    """
+    os.setsid()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    readings.sign_in()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

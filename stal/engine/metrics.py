@@ -68,7 +68,7 @@ class TubeMetrics(BaseMetric):
         linker: Linker = LINKERS["default"],
         protocol: Protocol = VOC,
         out: Path | None = None,
-        origin: Mapping[str, str] | None = None,
+        origin: Mapping[str, Any] | None = None,
         dump: Path | None = None,
         num_draws: int = NUM_DRAWS,
         headlines_only: bool = False,

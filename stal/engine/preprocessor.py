@@ -3,15 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import torch
-from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 
 from stal.data.transforms import PendingClip
+from stal.engine.step_seed import Purpose, step_entropy
 from stal.mixing.chain import Mixer
 from stal.mixing.layers import add_provenance
 from stal.mixing.provenance import ActorMask
@@ -85,11 +83,9 @@ class ClipPreprocessor(BaseDataPreprocessor):
         """Return uint8 clips (B, C, T, H, W) as floats of zero mean and unit variance."""
         return (clips.float() - self.mean) / self.std
 
-    def generator_of(self, step: int, purpose: Literal["mixing", "penalty"]) -> torch.Generator:
-        """Return the source of chance of one batch of a training: of (seed, rank, step), for one purpose."""
-        stream = {"mixing": [], "penalty": [1]}[purpose]
-        entropy = np.random.SeedSequence([self.seed, get_rank(), step, *stream])
-        return torch.Generator().manual_seed(int(entropy.generate_state(1)[0]))
+    def generator_of(self, step: int, purpose: Purpose) -> torch.Generator:
+        """Return the source of chance of one batch of a training, for one purpose."""
+        return torch.Generator().manual_seed(int(step_entropy(self.seed, step, purpose).generate_state(1)[0]))
 
     def _next_generator(self) -> torch.Generator:
         """Return the mixer's generator for the next batch."""

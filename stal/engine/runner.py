@@ -1,22 +1,29 @@
 """From a config to an mmengine runner: data, model and metrics are built here, the rest by mmengine."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
 from stal.data.clips import ClipDataset
+from stal.data.fingerprint import data_fingerprint
 from stal.engine.build import build
 from stal.engine.config import with_options
 from stal.engine.display.validation_pictures import ValidationPictures
+from stal.engine.faults.checkpoint import find_checkpoint, find_last
+from stal.engine.faults.resume import check_start
 from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
+from stal.engine.processes import join_processes, scale_learning_rate, wrap_config
 from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
+from stal.engine.train_loop import ExactTrainLoop, ValidatedEpochHook
 from stal.engine.validation import build_validation
 from stal.errors import ConfigError
 from stal.linking.linker import LINKERS, Linker, find_linker
@@ -24,6 +31,8 @@ from stal.losses.penalty import Penalty
 from stal.metrics.bootstrap import NUM_DRAWS
 from stal.metrics.protocol import Protocol, find_protocol
 from stal.structures import Annotations
+
+_logger = logging.getLogger(__name__)
 
 
 def build_model(config: Config) -> DetectionModel:
@@ -66,21 +75,28 @@ def build_train_runner(
 
     Raises:
         ConfigError: the config asks for what cannot be, such as a penalty on scenes of videos whose scenes are unknown.
+        CheckpointError: the checkpoint to start from cannot be used.
     """
+    config = wrap_config(config, launcher)
+    join_processes(launcher)
+    config = scale_learning_rate(config, get_world_size())
     seed = _seed(config)
-    _refuse_static_graph(config)
-    _init_processes(config, launcher)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
     model = build_model(config)
     _refuse_unknown_scenes(config, annotations, model.penalty)
+    loader = build_loader(config, "train_dataloader", annotations, seed)
+    start, is_resumed = _find_start(config, resume)
+    if start is not None:
+        order = {"num_processes": get_world_size(), "batch_size": loader.batch_size, "seed": seed}
+        check_start(start, model, order if is_resumed else None)
     arguments = {
         "model": model,
-        "train_dataloader": build_loader(config, "train_dataloader", annotations, seed),
-        "train_cfg": config.train_cfg,
+        "train_dataloader": loader,
+        "train_cfg": _train_loop(config),
         "optim_wrapper": config.optim_wrapper,
         "param_scheduler": _fit_schedule(config),
-        "load_from": resume if isinstance(resume, str) else config.get("load_from"),
-        "resume": bool(resume),
+        "load_from": start,
+        "resume": is_resumed,
         **_common(config, launcher),
     }
     return Runner(**arguments if validated is None else arguments | _validating(config, validated))
@@ -91,7 +107,7 @@ def build_test_runner(
     sets: Sequence[TestedSet],
     outputs: Sequence[SetOutputs],
     *,
-    origin: Mapping[str, str],
+    origin: Mapping[str, Any],
     headlines_only: bool = False,
     launcher: str = "none",
 ) -> tuple[Runner, list[TubeMetrics]]:
@@ -106,7 +122,8 @@ def build_test_runner(
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
     """
     linker, protocol = build_linker(config), build_protocol(config)
-    _init_processes(config, launcher)
+    config = wrap_config(config, launcher)
+    join_processes(launcher)
     loaders = [_test_loader(config, tested.annotations) for tested in sets]
     metrics = [
         TubeMetrics(
@@ -115,7 +132,7 @@ def build_test_runner(
             linker=linker,
             protocol=protocol,
             out=of_set.metrics,
-            origin={**origin, "split": tested.given},
+            origin={**origin, "split": tested.given, "data": data_fingerprint(tested.annotations)},
             dump=of_set.dump,
             num_draws=0 if headlines_only else NUM_DRAWS,
             headlines_only=headlines_only,
@@ -157,8 +174,12 @@ def _validating(config: Config, annotations: Annotations) -> dict[str, Any]:
         "val_dataloader": loader,
         "val_cfg": {},
         "val_evaluator": [metric],
-        "train_cfg": {**config.train_cfg, "val_interval": validation.interval},
-        "custom_hooks": [*(config.get("custom_hooks") or ()), ValidationPictures(validation.num_pictures)],
+        "train_cfg": {**_train_loop(config), "val_interval": validation.interval},
+        "custom_hooks": [
+            *(config.get("custom_hooks") or ()),
+            ValidatedEpochHook(),
+            ValidationPictures(validation.num_pictures),
+        ],
     }
 
 
@@ -172,11 +193,22 @@ def _common(config: Config, launcher: str) -> dict[str, Any]:
         "log_level": config.get("log_level", "INFO"),
         "visualizer": config.get("visualizer"),
         "env_cfg": config.get("env_cfg", {}),
-        "randomness": config.get("randomness", {"seed": 0}),
+        "randomness": {**(config.get("randomness") or {}), "seed": _seed(config)},
         "launcher": launcher,
         "default_scope": "mmengine",
         "cfg": config,
     }
+
+
+def _train_loop(config: Config) -> dict[str, Any]:
+    """Return `train_cfg` with the loop that goes on exactly; others count in iterations, or begin epochs anew."""
+    settings = dict(config.train_cfg)
+    if not settings.pop("by_epoch", True) or settings.get("type", ExactTrainLoop) is not ExactTrainLoop:
+        raise ConfigError(
+            f"train_cfg = {dict(config.train_cfg)}: trainings are counted in epochs, by a loop of the project's own: "
+            "set dict(by_epoch=True, max_epochs=NUMBER)"
+        )
+    return {**settings, "type": ExactTrainLoop}
 
 
 def _fit_schedule(config: Config) -> list[dict[str, Any]]:
@@ -188,28 +220,21 @@ def _fit_schedule(config: Config) -> list[dict[str, Any]]:
     ]
 
 
+def _find_start(config: Config, resume: bool | str) -> tuple[str | None, bool]:
+    """Return the checkpoint to start from, None for none, and whether a training goes on from it."""
+    if isinstance(resume, str):
+        return str(find_checkpoint(resume)), True
+    if resume:
+        last = find_last(Path(config.work_dir))
+        if last is not None:
+            return str(last), True
+        _logger.warning("%s has no checkpoint to resume from yet: the training begins", config.work_dir)
+    load_from = config.get("load_from")
+    return (None if load_from is None else str(find_checkpoint(load_from))), False
+
+
 def _seed(config: Config) -> int:
     return int((config.get("randomness") or {}).get("seed") or 0)
-
-
-def _init_processes(config: Config, launcher: str) -> None:
-    """Join the process group: mmengine's own way needs a GPU."""
-    if launcher == "none" or is_distributed():
-        return
-    if torch.cuda.is_available():
-        init_dist(launcher, backend="nccl")
-    elif launcher == "pytorch":
-        torch.distributed.init_process_group("gloo")
-        # mmengine's default wrapper names a GPU
-        config.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel", "device_ids": None})
-    else:
-        raise ConfigError(f"--launcher {launcher} needs GPUs; on CPUs use torchrun and --launcher pytorch")
-
-
-def _refuse_static_graph(config: Config) -> None:
-    """Refuse the one DDP setting that gives a wrong gradient with a penalty, silently."""
-    if (config.get("model_wrapper_cfg") or {}).get("static_graph") and config["model"].get("penalty"):
-        raise ConfigError("model_wrapper_cfg.static_graph = True gives wrong gradients with model.penalty: remove it")
 
 
 def _refuse_unknown_scenes(config: Config, annotations: Annotations, penalty: Penalty | None) -> None:

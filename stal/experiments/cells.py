@@ -10,12 +10,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from stal.engine.config import load_config, with_options
+from stal.engine.config import describe_config, load_config, with_options
 from stal.errors import ConfigError
 from stal.experiments.spec import Experiment, Options
-
-# keys of a config that no number depends on
-_WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "progress", "validation", "visualizer"}
 
 
 @dataclass(frozen=True)
@@ -112,18 +109,3 @@ def _plan(experiment: Experiment, cell: Cell, base: Config) -> PlannedCell:
         "gradient_set": experiment.iid,
     }
     return PlannedCell(cell, options, recipe)
-
-
-def describe_config(config: Config) -> dict[str, Any]:
-    """Return what numbers depend on in a config, as plain values: a class is its dotted name."""
-    kept = {
-        key: value for key, value in config.to_dict().items() if key not in _WITHOUT_EFFECT and not key.startswith("_")
-    }
-    return json.loads(json.dumps(kept, default=_dotted_name))
-
-
-def _dotted_name(value: Any) -> str:
-    """Return the name of a class or function of a config."""
-    if not hasattr(value, "__qualname__"):
-        raise ConfigError(f"{value!r} in a config cannot be written down; use numbers, texts, lists, dicts and classes")
-    return f"{value.__module__}.{value.__qualname__}"

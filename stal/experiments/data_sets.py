@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stal.data.formats.whole_file import open_whole
+from stal.engine.faults.lock import locked
 from stal.errors import ConfigError
-from stal.experiments.lock import locked
 from stal.experiments.spec import DataToMake
 
 _MADE = "made.json"

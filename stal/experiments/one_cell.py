@@ -19,12 +19,11 @@ import torch
 import stal.engine.runner  # what entry.train imports late
 import stal.evaluation.scene_shift_table  # noqa: F401
 from stal.data.formats.whole_file import open_whole
-from stal.engine.config import load_config
+from stal.engine.config import describe_config, load_config
 from stal.engine.entry import measure_scene_shift, train
+from stal.engine.faults.lock import locked
 from stal.errors import ConfigError
-from stal.experiments.cells import describe_config
 from stal.experiments.data_sets import fill_folders
-from stal.experiments.lock import locked
 from stal.experiments.results import LOCK_FILE, RESULT_FILE
 from stal.experiments.spec import Options
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY

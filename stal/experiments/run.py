@@ -15,15 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from stal.engine.build import build
 from stal.engine.config import load_config
+from stal.engine.faults.lock import locked
 from stal.engine.tested_sets import read_tested_sets
 from stal.errors import ConfigError, StalError
+from stal.evaluation.origin import describe_origin
 from stal.evaluation.report import print_note
 from stal.experiments.cells import Cell, PlannedCell, plan_cells
 from stal.experiments.data_sets import data_digests, data_folders, make_data
 from stal.experiments.fresh_processes import run_in_fresh_processes
-from stal.experiments.lock import locked
 from stal.experiments.one_cell import HEADLINES, CellJob, run_cell, write_whole
-from stal.experiments.origin import describe_origin
 from stal.experiments.page import write_page
 from stal.experiments.results import LOCK_FILE, RESULT_FILE, Result, read_result
 from stal.experiments.spec import Experiment

@@ -62,3 +62,16 @@ def test_a_resumed_training_goes_on_with_the_epoch_that_would_have_come(monkeypa
     resumed = EpochSampler(range(9), seed=5)
     resumed.set_epoch(3)
     assert list(resumed) == last
+
+
+@pytest.mark.parametrize("num_skipped", [0, 1, 3, 4])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_epoch_goes_on_behind_the_samples_that_it_had(monkeypatch, rank, num_skipped):
+    whole = shares_of(monkeypatch, 2, epoch=2)[rank]
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+    resumed = EpochSampler(range(7), seed=3)
+    resumed.set_epoch(2, num_skipped)
+    assert list(resumed) == whole[num_skipped:]
+    assert len(resumed) == 4  # an epoch is as long as ever
+    resumed.set_epoch(2)
+    assert list(resumed) == whole

@@ -118,6 +118,20 @@ def test_counts_of_an_interrupted_training_are_added():
     ledger.count_earlier(3, 40)
     fill(ledger, 2, 1)
     assert (ledger.num_bad, ledger.num_samples) == (4, 43)
+    assert ledger.used == (3, 40)
+
+
+def test_what_is_read_ahead_is_not_yet_used():
+    ledger = SampleLedger(None, 1.0, KEYS)
+    fill(ledger, 4, 1)
+    first = ledger.take_counts()
+    fill(ledger, 2, 0)
+    second = ledger.take_counts()
+    assert (first, second, ledger.take_counts(), ledger.used) == ((1, 5), (0, 2), (0, 0), (0, 0))
+    ledger.count_used(first)
+    assert ledger.used == (1, 5)
+    ledger.count_used(second)
+    assert ledger.used == (ledger.num_bad, ledger.num_samples)
 
 
 def test_a_ledger_that_cannot_be_written_is_an_error(tmp_path):

@@ -1,6 +1,9 @@
 """A small model, and clips of noise on which it is trained for a step."""
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,3 +112,20 @@ def train_losses() -> Callable[[DetectionModel, list[Clip]], dict[str, torch.Ten
 def message_hub(tmp_path) -> MessageHub:
     """Give a test a message hub of its own, as a runner has."""
     return MessageHub.get_instance(f"test in {tmp_path}")
+
+
+@pytest.fixture
+def mount_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
+    """Return the folder of an empty disk that holds so many bytes; only root can have one."""
+    folder = tmp_path / "disk"
+
+    def mount(num_bytes: int) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "none", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("only root may mount a disk")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,5 +1,6 @@
 """Files that are written as a whole or not at all."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +24,37 @@ def open_whole(path: str | Path) -> Iterator[BinaryIO]:
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path}: this is a folder or a device; name a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                yield file
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as file:
+            yield file
     except StalError:  # of these, too, some are an OSError
         raise
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); name another file, or make room") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `path` once all of it is on the disk.
+
+    The system may lose power at any moment: then there is the old file or the new one, whole.
+
+    Args:
+        path: the file; its folder is there.
+
+    Raises:
+        OSError: it cannot be written; `path` stays as it was.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # its list of names, too, is on the disk only then
+    finally:
+        os.close(folder)

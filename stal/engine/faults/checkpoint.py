@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
+from stal.engine.faults.checkpoint_file import LAST_CHECKPOINT, check_file
 from stal.errors import CheckpointError
 
+_logger = logging.getLogger(__name__)
+
+_WEIGHTS = ("state_dict", "ema_state_dict")
+_NAME = re.compile(r"(epoch|iter)_(\d+)\.pth")  # of a checkpoint that can be resumed from
 _NAMED_KEYS = 6  # how many keys an error names
 
 # What torch.load raises on files that are cut short, altered, or something else altogether.
@@ -37,10 +43,11 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
         map_location: device for the tensors.
 
     Raises:
-        CheckpointError: the file is missing, not a checkpoint, cut short, or would run code when opened.
+        CheckpointError: the file is missing, not a checkpoint, cut short, altered, or would run code when opened.
     """
     path = find_checkpoint(path)
     try:
+        check_file(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         asked_for = re.search(r"GLOBAL (\S+)", str(error))
@@ -49,32 +56,84 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
             + (f"opening it would run {asked_for[1]}" if asked_for else "it is not a checkpoint")
             + "; only files of tensors and plain containers are opened"
         ) from error
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read ({error.strerror or error})") from error
     except _BROKEN_FILE as error:
         raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
-    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
+    weights = [checkpoint[key] for key in _WEIGHTS if key in checkpoint] if isinstance(checkpoint, dict) else []
+    if not weights or "state_dict" not in checkpoint or not all(map(_is_weights, weights)):
         raise CheckpointError(
             f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training"
         )
     return checkpoint
 
 
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(weight, Tensor) for weight in value.values())
+
+
 def find_checkpoint(path: str | os.PathLike[str]) -> Path:
-    """Return `path` if it is a file, and the last checkpoint of a training if it is its work directory.
+    """Return `path` if it is a file, and the last good checkpoint of a training if it is its work directory.
 
     Raises:
-        CheckpointError: there is no such file, or no checkpoint in the directory.
+        CheckpointError: there is no such file, or no good checkpoint in the directory.
     """
+    if "://" in str(path):
+        raise CheckpointError(f"checkpoint {path} is not a file of this machine: download it, and name the file")
     path = Path(path).expanduser()
     if path.is_file():
         return path
-    pointer = path / "last_checkpoint"
-    if not pointer.is_file():
+    found = find_last(path)
+    if found is None:
         raise CheckpointError(f"there is no checkpoint {path}, nor is it the work directory of a training with one")
-    last = path / Path(pointer.read_text().strip()).name  # the directory may have been moved since
-    if not last.is_file():
-        raise CheckpointError(f"{pointer} names {last.name}, which is not there; name another checkpoint of {path}")
-    return last
+    return found
+
+
+def find_last(work_dir: Path) -> Path | None:
+    """Return the last good checkpoint of a training; None if it has saved none.
+
+    It is the one that `last_checkpoint` names. If that is broken, a warning says so, and the one before it is taken.
+
+    Raises:
+        CheckpointError: there are checkpoints, but none is good.
+    """
+    pointer = work_dir / LAST_CHECKPOINT
+    saved = {path for path in work_dir.glob("*.pth") if _NAME.fullmatch(path.name)}
+    last = ""
+    if pointer.is_file():
+        last = Path(pointer.read_text(errors="replace").strip()).name or "nothing"  # the directory may have moved
+        try:
+            read_checkpoint(work_dir / last)
+            return work_dir / last
+        except CheckpointError as error:
+            problem = str(error) if (work_dir / last).is_file() else f"{pointer} names {last}, which is not there"
+    elif saved:
+        problem = f"{pointer} is not there"
+    else:
+        return None
+    earlier = _last_of(saved - {work_dir / last}, before=last)
+    if earlier is None:
+        raise CheckpointError(f"{problem}; {work_dir} has no good one from before it")
+    _logger.warning("%s: %s takes its place", problem, earlier)
+    return earlier
+
+
+def _last_of(paths: Iterable[Path], before: str = "") -> Path | None:
+    """Return the good checkpoint of the latest iteration, of those from before the one that is named `before`."""
+    limit = _NAME.fullmatch(before)
+    good = []
+    for path in paths:
+        try:
+            meta = read_checkpoint(path).get("meta", {})
+        except CheckpointError as error:
+            _logger.warning("%s", error)
+            continue
+        # A later one is of another training in the same directory.
+        if "iter" in meta and (limit is None or meta[limit[1]] < int(limit[2])):
+            good.append((meta["iter"], path))
+    return max(good)[1] if good else None
 
 
 def read_classes(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -167,9 +226,7 @@ class PlainCheckpointHook(Hook):
             checkpoint[key] = _plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model, and build mmengine's objects again."""
-        model = getattr(runner.model, "module", runner.model)
-        check_weights(model, checkpoint["state_dict"], "to load or resume from")
+        """Build mmengine's objects again."""
         checkpoint.get("meta", {}).pop("config", None)
         hub = checkpoint.get("message_hub")
         if hub is not None:

@@ -122,6 +122,19 @@ def test_the_samples_of_all_processes_count(tmp_path, monkeypatch, others, is_re
         BadSamplesHook().after_train_epoch(runner_of(loader, tmp_path))
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_only_samples_of_batches_that_were_used_go_into_a_checkpoint(tmp_path, num_workers):
+    loader = loader_of(tmp_path, "abcd", num_workers, max_bad_share=1.0)
+    runner = runner_of(loader, tmp_path)
+    tried = []
+    for _ in loader:
+        BadSamplesHook().after_train_iter(runner, 0)
+        info = runner.message_hub.runtime_info
+        tried.append((info["num_bad_samples"], info["num_tried_samples"]))
+    assert [num_samples - num_bad for num_bad, num_samples in tried] == [1, 2, 3, 4]
+    assert tried == sorted(tried) and tried[-1] == (1, 5)
+
+
 class Model(BaseModel):
     """A model with one weight, that looks at nothing."""
 

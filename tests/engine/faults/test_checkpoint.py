@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 from torch import nn
 
-from stal.engine.faults.checkpoint import PlainCheckpointHook, find_checkpoint, load_weights, read_checkpoint
+from stal.engine.faults.checkpoint import PlainCheckpointHook, find_checkpoint, find_last, load_weights, read_checkpoint
 from stal.errors import CheckpointError
 
 
@@ -40,6 +40,85 @@ def test_a_work_directory_stands_for_its_last_checkpoint(saved):
     saved.unlink()
     with pytest.raises(CheckpointError, match=r"names epoch_1\.pth, which is not there"):
         find_checkpoint(saved.parent)
+
+
+def save_trained(folder, **positions: tuple[int, int]) -> None:
+    """Write checkpoints by the names of their files, after so many epochs and iterations, the last one as the last."""
+    for name, (epoch, iteration) in positions.items():
+        content = {"state_dict": {"a": torch.ones(30)}, "meta": {"epoch": epoch, "iter": iteration}}
+        torch.save(content, folder / f"{name}.pth")
+        (folder / "last_checkpoint").write_text(str(folder / f"{name}.pth"))
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        ([], "epoch_3"),
+        (["epoch_3"], "iter_25"),
+        (["epoch_3", "iter_25"], "epoch_2"),
+        (["epoch_3", "iter_25", "epoch_2"], "epoch_1"),
+        (["epoch_1"], "epoch_3"),
+    ],
+)
+def test_the_checkpoint_before_takes_the_place_of_a_broken_one(tmp_path, caplog, broken, found):
+    save_trained(tmp_path, epoch_1=(1, 10), epoch_2=(2, 20), iter_25=(2, 25), best_mAP_epoch_2=(2, 20), epoch_3=(3, 30))
+    for name in broken:
+        cut(tmp_path / f"{name}.pth")
+    assert find_checkpoint(tmp_path) == tmp_path / f"{found}.pth"
+    if found == "epoch_3":
+        assert not caplog.text
+    else:
+        assert "epoch_3.pth is broken or cut short" in caplog.text
+        assert f"{found}.pth takes its place" in caplog.text
+
+
+def test_clocks_do_not_matter(tmp_path):
+    save_trained(tmp_path, epoch_1=(1, 10), epoch_2=(2, 20), epoch_10=(10, 100))
+    for age, name in enumerate(("epoch_10", "epoch_2", "epoch_1")):
+        os.utime(tmp_path / f"{name}.pth", (4e9 + age, 4e9 + age))
+    assert find_checkpoint(tmp_path).name == "epoch_10.pth"
+    cut(tmp_path / "epoch_10.pth")
+    assert find_checkpoint(tmp_path).name == "epoch_2.pth"
+
+
+def test_what_an_earlier_training_has_left_does_not_take_the_place_of_a_broken_one(tmp_path):
+    save_trained(tmp_path, epoch_4=(4, 40), epoch_5=(5, 50), iter_19=(1, 19), epoch_2=(2, 20))
+    cut(tmp_path / "epoch_2.pth")
+    assert find_checkpoint(tmp_path).name == "iter_19.pth"
+    cut(tmp_path / "iter_19.pth")
+    with pytest.raises(CheckpointError, match=r"epoch_2\.pth is broken .* has no good one from before it"):
+        find_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("pointer", [None, "", "\0\0\0", "epoch_9.pth"])
+def test_a_lost_pointer_is_made_good(tmp_path, caplog, pointer):
+    save_trained(tmp_path, epoch_1=(1, 10), epoch_2=(2, 20))
+    (tmp_path / "last_checkpoint").unlink()
+    if pointer is not None:
+        (tmp_path / "last_checkpoint").write_text(pointer)
+    assert find_last(tmp_path) == tmp_path / "epoch_2.pth"
+    assert "epoch_2.pth takes its place" in caplog.text
+
+
+def test_a_training_that_has_saved_nothing_has_no_last_checkpoint(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "of_others.pth")
+    assert find_last(tmp_path) is None
+    assert find_last(tmp_path / "none") is None
+
+
+def test_files_of_other_machines_are_not_opened():
+    with pytest.raises(CheckpointError, match=r"checkpoint https://x/a\.pth is not a file of this machine"):
+        find_checkpoint("https://x/a.pth")
+
+
+def test_averaged_weights_are_weights_too(saved):
+    torch.save({"state_dict": {}, "ema_state_dict": {"module.a": [1.0]}}, saved)
+    with pytest.raises(CheckpointError, match="no `state_dict` of weights"):
+        read_checkpoint(saved)
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
@@ -176,9 +255,3 @@ def test_saving_leaves_the_running_training_alone(tmp_path):
     PlainCheckpointHook().before_save_checkpoint(runner_of(small_model()), checkpoint)
     assert isinstance(hub.get_scalar("train/loss"), HistoryBuffer)
     assert hub.get_info("epoch") == 3
-
-
-def test_a_training_does_not_resume_from_another_models_checkpoint():
-    checkpoint = {"state_dict": small_model(out_features=4).state_dict(), "meta": {}}
-    with pytest.raises(CheckpointError, match="of another shape"):
-        PlainCheckpointHook().after_load_checkpoint(runner_of(small_model()), checkpoint)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from stal.experiments.origin import code_digest, describe_origin
+from stal.evaluation.origin import code_digest, describe_origin
 
 
 def test_the_digest_is_of_the_names_and_contents_of_python_files(tmp_path: Path):

@@ -1,0 +1,113 @@
+"""`tools/train.py` that is killed at random moments, next to one that is not. STAL_NUM_KILLS says how often."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stal.data.scenes import generate
+
+ROOT = Path(__file__).parents[2]
+NUM_KILLS = int(os.environ.get("STAL_NUM_KILLS", "3"))
+NUM_EPOCHS = 3 * NUM_KILLS
+NUM_STEPS = 6 * NUM_EPOCHS
+MAX_STEPS_ALIVE = 14  # so that it is not done before the last kill
+NOT_EXACT = {"time", "data_time", "memory"}
+
+
+def start(scenes: Path, work_dir: Path) -> subprocess.Popen:
+    """Begin or go on with a training in epochs of six steps, a checkpoint every five."""
+    settings = {
+        "data.path": scenes / "annotations.json",
+        "train_dataloader.batch_size": 2,
+        "train_dataloader.num_workers": 1,
+        "train_dataloader.dataset.clips_per_video": 3,
+        "model.detector.backbone.width": 4,
+        "model.detector.backbone.channel_ratio": 2,
+        "train_cfg.max_epochs": NUM_EPOCHS,
+        "validation.split": "iid",
+        "validation.num_videos": 1,
+        "validation.num_pictures": 0,
+        "default_hooks.checkpoint.by_epoch": False,
+        "default_hooks.checkpoint.interval": 5,
+        "default_hooks.logger.interval": 1,
+    }
+    return subprocess.Popen(
+        [
+            *(sys.executable, "tools/train.py", "configs/scenes_small_plain.py", "--work-dir", work_dir, "--resume"),
+            *("--cfg-options", *(f"{name}={value}" for name, value in settings.items())),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_until_alive_for(process: subprocess.Popen, work_dir: Path, number: int, num_steps: int) -> None:
+    """Wait until the training has been begun, or resumed, the `number`-th time and has logged this many steps since."""
+    while len(logs := sorted(work_dir.glob("*/vis_data"))) < number or num_lines(logs[-1]) < num_steps:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+
+
+def num_lines(folder: Path) -> int:
+    log = folder / "scalars.json"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def finish(process: subprocess.Popen) -> None:
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+
+
+def checkpoint(work_dir: Path) -> dict[str, Any]:
+    return torch.load(work_dir / f"iter_{NUM_STEPS}.pth", weights_only=True)
+
+
+def logged(work_dir: Path) -> dict[tuple[bool, int], dict[str, float]]:
+    """Return what was logged of every step and of every validation; where it was done again, it must be the same."""
+    lines: dict[tuple[bool, int], dict[str, float]] = {}
+    for path in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        for text in path.read_text().splitlines():
+            if text.endswith("}"):  # the last line may be cut off
+                line = {name: value for name, value in json.loads(text).items() if name not in NOT_EXACT}
+                assert lines.setdefault(("lr" in line, line["step"]), line) == line
+    return lines
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
+    scenes, whole, killed = (tmp_path / name for name in ("scenes", "whole", "killed"))
+    generate(scenes, 4, splits=("train", "iid"), width=96, height=72)
+    finish(start(scenes, whole))
+
+    chance = random.Random(0)
+    reached = []
+    for number in range(1, NUM_KILLS + 1):
+        process = start(scenes, killed)
+        wait_until_alive_for(process, killed, number, chance.randint(0, MAX_STEPS_ALIVE))
+        time.sleep(chance.uniform(0, 0.2))
+        process.kill()
+        process.communicate()
+        reached.append(max((int(path.stem[5:]) for path in killed.glob("iter_*.pth")), default=0))
+    finish(start(scenes, killed))
+    print(f"\niterations of the last checkpoint after each of {NUM_KILLS} kills: {reached}")
+
+    expected, found = checkpoint(whole), checkpoint(killed)
+    assert expected["state_dict"].keys() == found["state_dict"].keys()
+    assert all(torch.equal(weight, found["state_dict"][name]) for name, weight in expected["state_dict"].items())
+    for row, state in expected["optimizer"]["state"].items():
+        assert all(torch.equal(value, found["optimizer"]["state"][row][name]) for name, value in state.items())
+    assert expected["param_schedulers"] == found["param_schedulers"]
+    assert logged(killed) == logged(whole)
+    assert len(logged(whole)) == NUM_STEPS + NUM_EPOCHS
+    assert not list(killed.glob("*.part*"))
