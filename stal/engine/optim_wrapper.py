@@ -136,8 +136,9 @@ class GuardedOptimWrapper(OptimWrapper):
         """Find out, together with all processes, what is not finite; return whether it is gradients that overflow."""
         weights = (weight for group in self.optimizer.param_groups for weight in group["params"])
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        largest = torch.nn.utils.get_total_norm(gradients, math.inf)  # which cannot overflow as a sum of squares can
-        own = ~torch.stack([loss.detach().isfinite().all(), largest.isfinite().to(loss.device)])
+        # Scaled gradients may be so large that their squares overflow though they do not; that takes longer on a CPU.
+        norm = torch.nn.utils.get_total_norm(gradients, 2.0 if self._scaler is None else math.inf)
+        own = ~torch.stack([loss.detach().isfinite().all(), norm.isfinite().to(loss.device)])
         flags = own.int()
         all_reduce(flags, "max")
         is_bad = dict(zip(get_args(Fault), flags.bool().tolist(), strict=True))
