@@ -208,7 +208,7 @@ def test_only_a_penalty_that_needs_input_gradients_gets_them_and_leaves_mixed_pr
 
 def test_a_penaltys_chance_is_of_seed_rank_and_step_alone(message_hub, monkeypatch, small_model, clips, train_losses):
     def drawn(seed=0, rank=0, step=3, disturb=False):
-        monkeypatch.setattr("stal.engine.preprocessor.get_rank", lambda: rank)
+        monkeypatch.setattr("stal.engine.step_seed.get_rank", lambda: rank)
         message_hub.update_info("iter", step)
         listener = Listener(False)
         model = small_model(listener, seed=seed)

@@ -84,15 +84,20 @@ class CutHook(Hook):
         self.saves = saves
         self.num_moments = 0
 
-    def _count(self, runner: Runner, *_: Any, **__: Any) -> None:
+    def before_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        self._count(runner, saves=False)  # within an iteration, whose learning rate is logged already
+
+    def _save_and_count(self, runner: Runner, *_: Any, **__: Any) -> None:
+        self._count(runner, saves=self.saves)
+
+    def _count(self, runner: Runner, *, saves: bool) -> None:
         if self.num_moments == self.moment:
-            if self.saves:
+            if saves:
                 next(hook for hook in runner.hooks if isinstance(hook, SavingHook)).save_now(runner)
             raise CutOffError
         self.num_moments += 1
 
-    before_train_iter = after_train_iter = after_train_epoch = _count
-    before_val_epoch = after_val_iter = after_val_epoch = _count
+    after_train_iter = after_train_epoch = before_val_epoch = after_val_iter = after_val_epoch = _save_and_count
 
 
 def build(
