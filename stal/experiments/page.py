@@ -140,8 +140,8 @@ def _grid(experiment: Experiment, grid: Grid, results: Results) -> list[str]:
 def _plots(experiment: Experiment, grid: Grid, results: Results, page: Path) -> list[str]:
     """Write the plots of a grid beside the page, and return the lines that show them."""
     robustness = (
-        f"{experiment.metric}, {experiment.shifted} over {experiment.iid}: on the dotted line, nothing is lost with the "
-        "scene"
+        f"{experiment.metric}, {experiment.shifted} over {experiment.iid}: on the dotted line, nothing is lost with "
+        "the scene"
     )
     gradient_energy = (
         f"{gradient_plot_metric(experiment)} of {experiment.shifted} over the share of the input gradient's energy "
