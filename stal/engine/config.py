@@ -40,6 +40,8 @@ KEYS = {
 }
 # Of these, what no number depends on.
 _WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "progress", "validation", "visualizer"}
+# What the optimizer does at each step, and for how long.
+_OF_STEPS = ("optim_wrapper", "param_scheduler", "train_cfg")
 # Dicts without a `type` whose keys are arguments too, and are checked where they are used.
 _ARGUMENTS = {"train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
 
@@ -98,6 +100,19 @@ def describe_config(config: Config) -> dict[str, Any]:
         key: value for key, value in config.to_dict().items() if key not in _WITHOUT_EFFECT and not key.startswith("_")
     }
     return json.loads(json.dumps(kept, default=_dotted_name))
+
+
+def training_settings(config: Config) -> dict[str, Any]:
+    """Return what a training takes its steps by, and a resumed one must not change: `a.b` -> plain value."""
+    described = describe_config(config)
+    return _flatten({key: described[key] for key in _OF_STEPS if key in described})
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
 
 
 def config_digest(config: Config) -> str:

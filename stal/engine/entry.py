@@ -69,7 +69,7 @@ def train(
     validated = build_validation(config).choose(annotations) if validate else None
 
     from stal.engine.display.tensorboard import add_tensorboard
-    from stal.engine.faults.explain import explained
+    from stal.engine.faults.explain import explained, explained_building
     from stal.engine.faults.stop import train_until_stopped
     from stal.engine.faults.work_dir import own_work_dir
     from stal.engine.processes import join_processes
@@ -79,7 +79,8 @@ def train(
         add_tensorboard(config)
     join_processes(launcher)
     with own_work_dir(Path(config.work_dir)):
-        runner = build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher)
+        with explained_building():
+            runner = build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher)
         with explained(runner):
             train_until_stopped(runner)
     return Path(config.work_dir)
@@ -221,7 +222,7 @@ def _run(
 ) -> list[tuple[dict[str, float], "Evaluation | None"]]:
     """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
     from stal.engine.faults.checkpoint import load_weights
-    from stal.engine.faults.explain import explained
+    from stal.engine.faults.explain import explained, explained_building
     from stal.engine.runner import build_test_runner
     from stal.evaluation.origin import describe_origin
 
@@ -231,9 +232,10 @@ def _run(
         "checkpoint": str(checkpoint),
         **describe_origin(),
     }
-    runner, metrics = build_test_runner(
-        config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
-    )
+    with explained_building():
+        runner, metrics = build_test_runner(
+            config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
+        )
     load_weights(getattr(runner.model, "module", runner.model), checkpoint)
     with explained(runner):
         tested = runner.test()

@@ -87,12 +87,12 @@ class GuardedOptimWrapper(OptimWrapper):
         self.is_skipped = self._drops_step or overflows
         if self._drops_step:
             self.zero_grad(**(zero_kwargs or {}))
-            with torch.no_grad():
-                for buffer, before in self._buffers:
-                    buffer.copy_(before)
+            self._restore_buffers()
         elif self.should_update():
             self.step(clips=not overflows, **(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
+            if overflows:  # and the scaler has skipped the step
+                self._restore_buffers()
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """Add the gradients of a loss, scaled if the precision needs it."""
@@ -131,6 +131,12 @@ class GuardedOptimWrapper(OptimWrapper):
     def _begins_step(self) -> bool:
         """Whether the next batch is the first whose gradients go into a step."""
         return self._inner_count % self._accumulative_counts == 0
+
+    @torch.no_grad()
+    def _restore_buffers(self) -> None:
+        """Give the model's buffers the values that they had before the step."""
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
 
     def _look_for_fault(self, loss: Tensor) -> bool:
         """Find out, together with all processes, what is not finite; return whether it is gradients that overflow."""

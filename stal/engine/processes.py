@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from stal.engine.config import with_options
 from stal.errors import ConfigError
 
 _DDP = "MMDistributedDataParallel"
+_TIMEOUT = timedelta(hours=1)  # longer than loaders wait for their workers, and than one process evaluates for all
 _FIRST_PORT, _NUM_PORTS = 20_000, 10_000  # for the jobs of Slurm: jobs that share a node get different ones
 
 
@@ -36,9 +38,9 @@ def join_processes(launcher: str) -> None:
             "torchrun --nproc-per-node NUM tools/train.py CONFIG --launcher pytorch"
         )
     if torch.cuda.is_available():
-        init_dist("pytorch", backend="nccl")
+        init_dist("pytorch", backend="nccl", timeout=_TIMEOUT)
     else:
-        torch.distributed.init_process_group("gloo")
+        torch.distributed.init_process_group("gloo", timeout=_TIMEOUT)
 
 
 def wrap_config(config: Config, launcher: str) -> Config:
@@ -69,6 +71,25 @@ def wrap_config(config: Config, launcher: str) -> Config:
             "norm='frozen_batch' in model.detector.backbone, which need no other process"
         )
     return with_options(config, {"model_wrapper_cfg": {"type": _DDP, **settings, "device_ids": None}})
+
+
+def refuse_statistics_apart(norm: str, config: Config, num_processes: int) -> None:
+    """Refuse batch norm whose running statistics differ from process to process, of which one is saved.
+
+    Args:
+        norm: of the backbone.
+        config: a whole config.
+        num_processes: how many train together.
+
+    Raises:
+        ConfigError: they would.
+    """
+    if norm == "batch" and num_processes > 1 and not config.get("sync_bn"):
+        raise ConfigError(
+            f"model.detector.backbone.norm = 'batch' in {num_processes} processes: each would have statistics of its "
+            "own clips, and a checkpoint those of the first; set sync_bn='torch' (on GPUs), or norm='group' or "
+            "'frozen_batch'"
+        )
 
 
 def scale_learning_rate(config: Config, num_processes: int) -> Config:

@@ -13,14 +13,15 @@ from mmengine.runner import Runner
 from stal.data.clips import ClipDataset
 from stal.data.fingerprint import data_fingerprint
 from stal.engine.build import build
-from stal.engine.config import with_options
+from stal.engine.config import training_settings, with_options
 from stal.engine.display.validation_pictures import ValidationPictures
 from stal.engine.faults.checkpoint import find_checkpoint, find_last
+from stal.engine.faults.first_process import in_first_process
 from stal.engine.faults.resume import check_start
 from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
-from stal.engine.processes import join_processes, scale_learning_rate, wrap_config
+from stal.engine.processes import join_processes, refuse_statistics_apart, scale_learning_rate, wrap_config
 from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
 from stal.engine.train_loop import ExactTrainLoop, ValidatedEpochHook
@@ -83,12 +84,14 @@ def build_train_runner(
     seed = _seed(config)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
     model = build_model(config)
+    refuse_statistics_apart(model.detector.backbone.norm, config, get_world_size())
     _refuse_unknown_scenes(config, annotations, model.penalty)
     loader = build_loader(config, "train_dataloader", annotations, seed)
-    start, is_resumed = _find_start(config, resume)
+    # By one for all: with disks of their own, or one that does not answer, they could start from different ones.
+    start, is_resumed = in_first_process(lambda: _find_start(config, resume))
     if start is not None:
         order = {"num_processes": get_world_size(), "batch_size": loader.batch_size, "seed": seed}
-        check_start(start, model, order if is_resumed else None)
+        check_start(start, model, {**order, **training_settings(config)} if is_resumed else None)
     arguments = {
         "model": model,
         "train_dataloader": loader,

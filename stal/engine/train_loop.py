@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
@@ -103,6 +104,12 @@ class ExactTrainLoop(EpochBasedTrainLoop):
                 f"the training to resume stands at iteration {self._iter} in epoch {self._epoch + 1} and had epochs of "
                 f"{earlier[_NUM_BATCHES]} batches, but this one has epochs of {own[_NUM_BATCHES]}: resume with the "
                 "same batch_size, clips_per_video and number of processes"
+            )
+        positions = all_gather_object((self._epoch, self._iter))
+        if len(set(positions)) > 1:
+            raise CheckpointError(
+                f"the processes resume at different (epoch, iteration): {positions}; give all of them the same work "
+                "directory, on a disk that they share"
             )
         hub.update_info_dict(own)
 

@@ -176,8 +176,18 @@ def test_gradients_that_overflow_are_skipped_without_a_fault_and_lower_the_scale
     after = state_of(network, wrapper)
     assert after["optimizer"].pop("loss_scaler")["scale"] == before["optimizer"].pop("loss_scaler")["scale"] / 2
     assert_same(after["optimizer"], before["optimizer"])
-    assert_same(dict(network.named_parameters()), {k: before["network"][k] for k, _ in network.named_parameters()})
+    assert_same(after["network"], before["network"])
     assert train(network, wrapper, [2]) == [(None, False)]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_accumulated_step_that_overflows_leaves_the_buffers_as_they_were(number, message_hub):
+    network = Network()
+    wrapper = wrap(network, precision="float16", accumulative_counts=2)
+    train(network, wrapper, [0, 1])
+    before = state_of(network, wrapper)
+    train(network, wrapper, [1, 2], [number], overflowing)
+    assert_same(state_of(network, wrapper)["network"], before["network"])
 
 
 def test_a_gradient_that_is_not_finite_at_any_scale_becomes_a_fault():

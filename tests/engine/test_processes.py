@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from stal.engine.processes import join_processes, scale_learning_rate, wrap_config
+from stal.engine.processes import join_processes, refuse_statistics_apart, scale_learning_rate, wrap_config
 from stal.errors import ConfigError
 
 SLURM = {
@@ -28,7 +28,7 @@ def joined(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     backends = []
-    monkeypatch.setattr(torch.distributed, "init_process_group", backends.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, timeout: backends.append(backend))
     return backends
 
 
@@ -118,6 +118,18 @@ def test_a_wrapper_that_would_train_wrongly_is_refused(monkeypatch, settings, te
 
 def test_a_static_graph_without_a_penalty_is_allowed():
     wrap_config(config_of(model_wrapper_cfg={"static_graph": True}), "none")
+
+
+@pytest.mark.parametrize(
+    ("norm", "num_processes", "settings"), [("batch", 1, {}), ("group", 2, {}), ("batch", 2, {"sync_bn": "torch"})]
+)
+def test_statistics_of_norms_are_the_same_in_all_processes(norm, num_processes, settings):
+    refuse_statistics_apart(norm, config_of(**settings), num_processes)
+
+
+def test_statistics_of_norms_that_differ_are_refused():
+    with pytest.raises(ConfigError, match="norm = 'batch' in 2 processes"):
+        refuse_statistics_apart("batch", config_of(), 2)
 
 
 def scaled_config(enable: bool = True, base: object = 8, **optim_wrapper: object) -> Config:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Literal, Protocol, runtime_checkable
 
 from rich.console import Console, Group
@@ -153,9 +154,22 @@ class PlainDisplay:
             self._write("  ".join([name, counted, str(pace), *(f"{key} {value}" for key, value in numbers.items())]))
 
 
+class _PatientConsole(Console):
+    """A console that goes silent when nobody reads it any more; rich's own exits."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+def _write_line(line: str) -> None:
+    """Write a line to the error stream, if anybody reads it: what is displayed goes on without."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
 def open_display(kind: ProgressKind, name: str, total: int, done: int = 0) -> Display:
     """Return a display on the error stream; its arguments are those of `RichDisplay`."""
-    console = Console(stderr=True, force_terminal=True if kind == "rich" else None)
+    console = _PatientConsole(stderr=True, force_terminal=True if kind == "rich" else None)
     if kind == "rich" or (kind == "auto" and sys.stderr.isatty() and not console.is_dumb_terminal):
         return RichDisplay(console, name, total, done)
-    return PlainDisplay(lambda line: print(line, file=sys.stderr, flush=True), name, total, done)
+    return PlainDisplay(_write_line, name, total, done)

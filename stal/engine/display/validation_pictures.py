@@ -34,6 +34,8 @@ class ValidationPictures(Hook):
         num_pictures: how many clips.
     """
 
+    priority = "ABOVE_NORMAL"  # before EMAHook takes back the averaged weights, which the metrics are of
+
     def __init__(self, num_pictures: int) -> None:
         self.num_pictures = num_pictures
 

@@ -200,7 +200,11 @@ class PlainCheckpointHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Make the runner open checkpoints by `read_checkpoint`."""
         CheckpointLoader.register_scheme(
-            prefixes="", loader=lambda filename, map_location: read_checkpoint(filename, map_location), force=True
+            # On the CPU, whatever mmengine asks for: weights and state are copied from there to where they belong, and
+            # Adam's counts of steps must stay there, or it would wait for the GPU at every weight.
+            prefixes="",
+            loader=lambda filename, map_location: read_checkpoint(filename),
+            force=True,
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:

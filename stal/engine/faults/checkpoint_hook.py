@@ -11,6 +11,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 
 from stal.data.formats.whole_file import open_whole
+from stal.engine.config import training_settings
 from stal.engine.faults.checkpoint_file import LAST_CHECKPOINT, SEALED_BACKEND
 from stal.engine.faults.first_process import in_first_process
 from stal.errors import CheckpointError, ConfigError
@@ -135,8 +136,12 @@ class SavingHook(CheckpointHook):
             self._save(runner, f"epoch_{epoch}.pth" if self.by_epoch else f"iter_{iteration}.pth")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note what the order of the data depends on, beside the seed that mmengine notes."""
-        checkpoint["meta"] |= {"num_processes": get_world_size(), "batch_size": runner.train_dataloader.batch_size}
+        """Note what a training that is resumed must not change, beside the seed that mmengine notes."""
+        checkpoint["meta"] |= {
+            "num_processes": get_world_size(),
+            "batch_size": runner.train_dataloader.batch_size,
+            "settings": training_settings(runner.cfg),
+        }
 
     def _position(self, runner: Runner) -> tuple[int, int]:
         """Return how many epochs and iterations have ended; the loop counts one only after its hooks."""

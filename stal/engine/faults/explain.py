@@ -13,6 +13,23 @@ from stal.errors import DeviceMemoryError, StalError
 
 
 @contextmanager
+def explained_building() -> Iterator[None]:
+    """Say what to do where not even the model fits on the GPU, which the Runner puts it on.
+
+    Raises:
+        DeviceMemoryError: the memory of the GPU is not enough.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(
+            "the GPU has not enough memory for the model itself: see by nvidia-smi whether another program uses it, "
+            "choose another one (CUDA_VISIBLE_DEVICES), or make model.detector smaller (its backbone's depth and "
+            f"width). torch says: {error}"
+        ) from error
+
+
+@contextmanager
 def explained(runner: Runner) -> Iterator[None]:
     """Say what to do about a fault within the block.
 

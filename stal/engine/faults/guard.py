@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from stal.data.transforms import PendingClip
 from stal.engine.faults.bad_batches import sample_ids, write_batch
+from stal.engine.faults.checkpoint_hook import on_step_boundary
 from stal.engine.optim_wrapper import GuardedOptimWrapper
 from stal.errors import ConfigError, TrainingError
 from stal.structures import Clip
@@ -41,8 +42,11 @@ class GuardHook(Hook):
     The first ten batches are kept as files in `bad_batches` of the work directory. Where no loss says whose fault a
     gradient was, as processes share it, each writes its own.
 
+    Counted are the batches that were not finite themselves, since the last step that changed the weights. A finite
+    batch ends no row as long as its gradients wait for others, which may still drop the step.
+
     Args:
-        max_in_a_row: batches in a row that may be skipped; one more ends the training.
+        max_in_a_row: such batches that may come without a step in between; one more ends the training.
 
     Raises:
         ConfigError: the number is negative.
@@ -75,7 +79,7 @@ class GuardHook(Hook):
         if not isinstance(wrapper, GuardedOptimWrapper):
             return
         if wrapper.fault is None:
-            if not wrapper.is_skipped:
+            if not wrapper.is_skipped and on_step_boundary(runner):
                 runner.message_hub.update_info(_NUM_IN_A_ROW, 0)
             return
         num_in_a_row = counts.get(_NUM_IN_A_ROW, 0) + 1

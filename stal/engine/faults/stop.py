@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -38,7 +38,8 @@ class StopRequest:
             self.signal_number = number
             # Not by `print`: it may have been interrupted itself, and cannot be entered twice.
             text = f"\n{signal.Signals(number).name}: finishing the step and saving; Ctrl-C stops at once\n"
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())
+            with suppress(OSError, ValueError):  # Ctrl-C ends the reader of a pipe too, but what is done must be saved
+                os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())
 
 
 class StopHook(Hook):

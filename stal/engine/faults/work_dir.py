@@ -40,5 +40,12 @@ def own_work_dir(work_dir: Path) -> Iterator[None]:
 
 def _enter(work_dir: Path, lock: ExitStack) -> None:
     lock.enter_context(locked(work_dir / LOCK_FILE, f"the training in {work_dir}"))
-    for part in [*work_dir.glob("*.pth.part"), work_dir / f"{LAST_CHECKPOINT}.part"]:
-        part.unlink(missing_ok=True)
+    try:
+        for written in ("*.pth", LAST_CHECKPOINT):
+            for part in work_dir.glob(f"{written}.*.part"):
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or work_dir}: what is left of a training that was killed cannot be removed "
+            f"({error.strerror}); remove it, or make the folder writable"
+        ) from error

@@ -1,12 +1,15 @@
 """Bars and lines that say how far something is."""
 
 import io
+import os
 import re
+import sys
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
 
-from stal.engine.display.displays import PlainDisplay, RichDisplay
+from stal.engine.display.displays import PlainDisplay, RichDisplay, open_display
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
@@ -95,3 +98,22 @@ def test_the_cursor_comes_back():
     output = rich_output()
     assert HIDE_CURSOR in output
     assert output.rindex(SHOW_CURSOR) > output.rindex(HIDE_CURSOR)
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_what_nobody_reads_any_more_is_no_error(kind, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    reading, writing = os.pipe()
+    stream = os.fdopen(writing, "w")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        display = open_display(kind, "train", 2)
+        os.close(reading)
+        display.advance("train", {})
+        display.start_part("validate", 1)
+        display.advance_part()
+        display.end_part("validated")
+        display.advance("train", {})
+        display.stop()
+    with suppress(BrokenPipeError):  # of what is left in its buffer
+        stream.close()

@@ -7,7 +7,9 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
+from torch import nn
 
 from stal.data import transforms
 from stal.data.clips import ClipDataset
@@ -149,6 +151,25 @@ def test_pictures_are_named_by_clip_and_iteration(dataset, monkeypatch):
     ValidationPictures(2).after_val_epoch(runner)
     calls = runner.visualizer.add_image.call_args_list
     assert [(call.args[0], call.kwargs["step"]) for call in calls] == [("a_b_frame_14", 70)] * 2
+
+
+def test_pictures_are_of_the_averaged_weights_that_are_validated(dataset, monkeypatch):
+    network, drawn_weights = nn.Linear(1, 1), []
+    monkeypatch.setattr(ClipDataset, "__getitem__", lambda self, index: clip(1))
+    monkeypatch.setattr(
+        validation_pictures, "draw_detections", lambda model, *_: drawn_weights.append(model.weight.item())
+    )
+    runner = mock.Mock(spec=Runner, rank=0, iter=9, val_dataloader=mock.Mock(dataset=dataset), model=network, _hooks=[])
+    runner.visualizer = mock.Mock()
+    averaging = EMAHook()
+    for hook in (averaging, ValidationPictures(1)):
+        Runner.register_hook(runner, hook)
+    averaging.before_run(runner)
+    nn.init.constant_(network.weight, 1.0)
+    nn.init.constant_(averaging.ema_model.module.weight, 2.0)
+    Runner.call_hook(runner, "before_val_epoch")
+    Runner.call_hook(runner, "after_val_epoch", metrics={})
+    assert drawn_weights == [2.0] and network.weight.item() == 1.0
 
 
 def test_other_processes_draw_nothing():

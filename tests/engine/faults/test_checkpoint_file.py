@@ -80,8 +80,10 @@ def test_what_is_not_read_back_as_it_was_written_takes_no_place(path, monkeypatc
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
-def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(path):
-    path.with_name("epoch_1.pth.part").symlink_to("/dev/full")
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(path, monkeypatch):
+    part = path.with_name("full.part")
+    part.symlink_to("/dev/full")
+    monkeypatch.setattr("stal.data.formats.whole_file.part_path", lambda path: part)
     with pytest.raises(CheckpointError, match=r"epoch_1\.pth cannot be written \(No space left on device\).*--resume"):
         write_checkpoint(archive_of(1), path)
     assert read_checkpoint(path)["meta"] == {"iter": 0}

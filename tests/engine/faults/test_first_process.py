@@ -11,36 +11,42 @@ from stal.engine.faults.first_process import in_first_process
 from stal.errors import CheckpointError, StalError
 
 
-def act(rank: int, store: Path, connection: Connection, fails: bool) -> None:
+def act(rank: int, store: Path, connection: Connection, error: Exception | None) -> None:
     torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=2)
     acted = []
 
     def action() -> str:
         acted.append(rank)
-        if fails:
-            raise CheckpointError("the disk is full")
+        if error is not None:
+            raise error
         return f"done by {rank}"
 
     try:
         outcome = in_first_process(action)
-    except StalError as error:
-        outcome = repr(error)
+    except (StalError, KeyError) as raised:
+        outcome = repr(raised)
     connection.send((outcome, acted))
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(
-    ("fails", "outcome"), [(False, "done by 0"), (True, "CheckpointError('the disk is full')")], ids=["done", "failed"]
+    ("error", "outcomes"),
+    [
+        (None, ["done by 0", "done by 0"]),
+        (CheckpointError("the disk is full"), ["CheckpointError('the disk is full')"] * 2),
+        (KeyError("meta"), ["KeyError('meta')", "StalError(\"the first process ended: KeyError: 'meta'\")"]),
+    ],
+    ids=["done", "failed", "failed by a fault in the code"],
 )
-def test_what_comes_of_it_comes_in_every_process(tmp_path, fails, outcome):
+def test_what_comes_of_it_comes_in_every_process(tmp_path, error, outcomes):
     processes, connections = [], []
     for rank in range(2):
         ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("fork").Process(target=act, args=(rank, tmp_path / "s", theirs, fails))
+        process = multiprocessing.get_context("fork").Process(target=act, args=(rank, tmp_path / "s", theirs, error))
         process.start()
         processes.append(process)
         connections.append(ours)
-    assert [connection.recv() for connection in connections] == [(outcome, [0]), (outcome, [])]
+    assert [connection.recv() for connection in connections] == [(outcomes[0], [0]), (outcomes[1], [])]
     for process in processes:
         process.join()
 

@@ -88,6 +88,14 @@ def test_a_good_batch_in_between_begins_a_new_row(make_training, tmp_path):
     assert runner.message_hub.get_info("num_faulty_batches") == 6
 
 
+def test_a_good_batch_whose_step_is_dropped_begins_no_new_row(make_training, tmp_path):
+    with pytest.raises(TrainingError, match=r"3 batches in a row .* iteration 6:"):
+        make_training(tmp_path, faulty={1: "loss", 3: "loss", 5: "loss"}, accumulative_counts=2).train()
+    runner = make_training(tmp_path / "2", faulty={1: "loss", 3: "loss", 7: "loss"}, accumulative_counts=2)
+    runner.train()
+    assert runner.message_hub.get_info("num_faulty_batches") == 3
+
+
 def test_a_resumed_training_counts_the_row_on(make_training, tmp_path):
     first = make_training(tmp_path, faulty={3: "loss"}, num_epochs=1, max_in_a_row=1)
     first.register_hook(SaveAtEnd())

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -31,6 +33,25 @@ def test_with_another_order_it_does_not_and_says_what_differs(path, changed, mes
     with pytest.raises(CheckpointError, match=rf"epoch_1\.pth: this training {message} would .*load_from"):
         check_start(path, nn.Linear(3, 2), {**ORDER, **changed})
     check_start(path, nn.Linear(3, 2))  # to begin with its weights is something else
+
+
+SETTINGS = {"train_cfg.max_epochs": 12, "optim_wrapper.optimizer.lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [
+        ({**SETTINGS, "train_cfg.max_epochs": 24}, "train_cfg.max_epochs = 24 instead of 12"),
+        ({"train_cfg.max_epochs": 12}, "optim_wrapper.optimizer.lr = None instead of 0.1"),
+        ({**SETTINGS, "optim_wrapper.accumulative_counts": 2}, "optim_wrapper.accumulative_counts = 2 instead of none"),
+    ],
+)
+def test_a_training_goes_on_by_the_same_steps_alone(path, now, message):
+    meta = {**ORDER, "settings": SETTINGS}
+    torch.save({"state_dict": nn.Linear(3, 2).state_dict(), "optimizer": {}, "meta": meta}, path)
+    check_start(path, nn.Linear(3, 2), {**ORDER, **SETTINGS})
+    with pytest.raises(CheckpointError, match=re.escape(f"this training has {message}, and would not")):
+        check_start(path, nn.Linear(3, 2), {**ORDER, **now})
 
 
 def test_what_an_old_checkpoint_does_not_say_is_not_compared(path):

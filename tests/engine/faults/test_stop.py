@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_a_scheduler_may_ask_again(make_training, tmp_path, capfd):
         train_until_stopped(runner)
     assert caught.value.code == 138
     assert capfd.readouterr().err.count("finishing the step") == 1
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["nobody reads", "closed"])
+def test_a_request_counts_though_nobody_can_be_told(monkeypatch, is_closed):
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w")
+    if is_closed:
+        stream.close()
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    request = StopRequest()
+    request(signal.SIGINT, None)
+    assert request.signal_number == signal.SIGINT
+    stream.close()
 
 
 def test_a_signal_that_is_ignored_stays_so(make_training, tmp_path):

@@ -35,11 +35,17 @@ def test_two_trainings_in_one_work_directory_are_refused_and_the_first_is_named(
 
 
 def test_half_of_a_checkpoint_is_removed_and_nothing_else(tmp_path):
-    others = {"epoch_1.pth", "last_checkpoint", "metrics.json.part", "training.lock"}
-    for name in (*others, "epoch_2.pth.part", "last_checkpoint.part"):
+    others = {"epoch_1.pth", "last_checkpoint", "metrics.json.1f.part", "training.lock"}
+    for name in (*others, "epoch_2.pth.1f.part", "epoch_2.pth.2f.part", "last_checkpoint.1f.part"):
         (tmp_path / name).touch()
     with own_work_dir(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == others
+
+
+def test_what_cannot_be_removed_is_a_clear_error(tmp_path):
+    (tmp_path / "epoch_2.pth.1f.part").mkdir()
+    with pytest.raises(ConfigError, match=r"epoch_2\.pth\.1f\.part: what is left .* remove it"), own_work_dir(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
