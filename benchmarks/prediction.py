@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -21,6 +22,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stal.data.detected_tubes import DetectedVideo, write_detected_tubes
@@ -42,6 +44,7 @@ CONFIGS = ("configs/scenes_plain.py", "configs/ucf24_batchmix_pgg.py")
 FRAMES_PER_HOUR = 90_000
 SIZES = ((240, 320), (480, 854), (720, 1280), (1080, 1920))
 NUM_FRAMES = 250  # of a generated video
+NUM_CLIPS_GPU = 16  # at once
 NUM_LISTED, NUM_SHARDED, NUM_RESULTS = 100_000, 1_000_000, 2_000
 
 
@@ -118,10 +121,27 @@ def time_reading(paths: list[Path], config_path: str, num_rounds: int) -> Table:
     return table
 
 
+def gpu_seconds(detector: nn.Module, pixels: Tensor, num_rounds: int) -> float:
+    """Return how long a GPU takes for a clip when it is given many, float32 as in prediction."""
+    place = torch.device("cuda")
+    detector, batch = detector.to(place), pixels.to(place).expand(NUM_CLIPS_GPU, -1, -1, -1, -1)
+
+    def predict() -> None:
+        with torch.no_grad():
+            detector.predict(batch)
+        torch.cuda.synchronize()
+
+    predict()  # the first chooses its kernels
+    return float(np.median([wall_seconds(predict) for _ in range(num_rounds)])) / NUM_CLIPS_GPU
+
+
 def time_networks(config_paths: list[str], num_rounds: int) -> Table:
-    """Count and time what networks do for a clip."""
-    table = Table("config", title="the network, on this CPU")
-    for column in ("clip", "clips an hour", "GFLOP a clip", "TFLOP an hour", "CPU s a clip", "CPU s an hour"):
+    """Count and time what networks do for a clip, on the GPU too if there is one."""
+    table = Table("config", title="the network")
+    columns = ["clip", "clips an hour", "GFLOP a clip", "TFLOP an hour", "CPU s a clip", "CPU s an hour"]
+    if torch.cuda.is_available():
+        columns.append(f"{torch.cuda.get_device_name()} s an hour")
+    for column in columns:
         table.add_column(column, justify="right")
     for path in track(config_paths, "network"):
         config = load_config(path)
@@ -142,6 +162,7 @@ def time_networks(config_paths: list[str], num_rounds: int) -> Table:
             f"{flops * num_clips / 1e12:,.0f}",
             f"{seconds:.2f}",
             f"{seconds * num_clips:,.0f}",
+            *([f"{gpu_seconds(detector, pixels, num_rounds) * num_clips:,.1f}"] if torch.cuda.is_available() else []),
         )
     return table
 
@@ -161,19 +182,22 @@ def time_files(scratch: Path) -> Table:
     many = [ListedVideo(f"{number}.mp4", Path("/"), number % 10**7) for number in range(NUM_SHARDED)]
     seconds[f"find a shard of {NUM_SHARDED:,} videos"] = wall_seconds(lambda: videos_of_shard(many, Shard(0, 100)))
     results, written = ResultFolder(scratch / "results"), listed[:NUM_RESULTS]
-    boxes = np.tile(np.array([[10.25, 20.5, 42.75, 99.0]], np.float32), (FRAMES_PER_HOUR // 360, 1))
+    rng, num_frames = np.random.default_rng(0), FRAMES_PER_HOUR // 360
+    corners = rng.uniform(100, 500, (num_frames, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(50, 490, (num_frames, 2))]).astype(np.float32)
     tube = Tube(0, np.arange(len(boxes)), boxes, score=0.5)
     video = DetectedVideo("v.mp4", 240, 320, 25.0, True, np.arange(len(boxes)) / 25, ("walk",), [tube])
 
     def write() -> None:
         for each in written:
             results.begin_video(each)
-            write_detected_tubes(video, results.tubes_path(each))
-            results.forget_failure(each)
-            results.end_video(each)
+            write_detected_tubes(replace(video, source=str(each.path)), results.tubes_path(each))
+            results.close_video(each)
 
     seconds[f"write {NUM_RESULTS:,} results of 10 s and a tube"] = wall_seconds(write)
-    seconds[f"see that {NUM_LISTED:,} videos have one or none"] = wall_seconds(lambda: [*map(results.is_done, listed)])
+    waiting = listed[NUM_RESULTS:]
+    seconds[f"see that {len(waiting):,} videos have none"] = wall_seconds(lambda: [*map(results.is_done, waiting)])
+    seconds[f"see that {NUM_RESULTS:,} videos have one"] = wall_seconds(lambda: [*map(results.is_done, written)])
     seconds[f"merge {NUM_RESULTS:,} results"] = wall_seconds(lambda: results.merge(written))
     box_bytes = results.tubes_path(written[0]).stat().st_size / len(boxes)
     table = Table("", title="files, on this disk", caption=f"a tube takes {box_bytes:.1f} bytes a frame")

@@ -42,19 +42,20 @@ def main() -> None:
     command_line.add_options_flag(parser)
     args = parser.parse_args()
 
+    from stal.inference.predict.results import DRAWN, MERGED_FILE
     from stal.inference.predict.shards import parse_shard
     from stal.inference.predict.videos import list_videos
 
     shard = parse_shard(args.shard)
-    videos = list_videos(args.videos)  # what is wrong with them is said at once
+    out = Path(args.out).absolute()
+    videos = list_videos(args.videos, drawn=out / DRAWN)  # what is wrong with them is said at once
 
-    from stal.inference.predict.results import MERGED_FILE
     from stal.inference.predict.settings import PredictSettings
 
     settings = PredictSettings(
         config=os.path.abspath(args.config),
         checkpoint=os.path.abspath(args.checkpoint),
-        out=Path(args.out).absolute(),
+        out=out,
         proposals=os.path.abspath(args.proposals) if args.proposals.endswith(".npz") else args.proposals,
         step=args.step,
         batch_size=args.batch_size,

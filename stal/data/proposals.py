@@ -23,6 +23,9 @@ class ProposalFile:
         self.path = Path(path)
         self._detections = read_detections(path).detections
 
+    def __contains__(self, video_key: object) -> bool:
+        return video_key in self._detections
+
     def keyframe_boxes(self, clip: Clip) -> Float32[Tensor, "P 4"]:
         """Return the proposals on a clip's keyframe, xyxy half-open pixels of the clip, cut to it.
 

@@ -53,7 +53,12 @@ class DemoOutput:
 
 
 def draw_video(
-    stream: StreamedVideo, detector: StreamDetector, output: DemoOutput, *, show_progress: bool = True
+    stream: StreamedVideo,
+    detector: StreamDetector,
+    output: DemoOutput,
+    *,
+    video_key: str | None = None,
+    show_progress: bool = True,
 ) -> list[Tube]:
     """Draw the tubes of a video file or a folder of frames, and return them, the surest first.
 
@@ -61,6 +66,7 @@ def draw_video(
         stream: the video; its frames keep their times.
         detector: what sees the tubes.
         output: what is made of them.
+        video_key: what proposals call the video; None for the name of the file without its suffix.
         show_progress: show on the error stream how far it is.
 
     Raises:
@@ -69,11 +75,12 @@ def draw_video(
     """
     if output.video.exists() and output.video.samefile(stream.path):
         raise ConfigError(f"--out {output.video} is the video itself; name another file")
+    video_key = video_key or stream.path.stem
     scale = fit_scale(stream.width, MIN_WIDTH, stream.width)
     with VideoWriter(output.video, stream.fps, drawn_size(stream.height, stream.width, scale)) as writer:
-        detected = detect_video(stream, detector, output.min_score, show_progress=show_progress)
+        detected = detect_video(stream, detector, output.min_score, video_key=video_key, show_progress=show_progress)
         tubes = list(detected.tubes)
-        heats = _heats(stream, detector, tubes) if output.gradients else itertools.repeat(None)
+        heats = _heats(stream, detector, tubes, video_key) if output.gradients else itertools.repeat(None)
         first, last = (np.array([tube.frames[end] for tube in tubes], np.int64) for end in (0, -1))
         with counting("drawing", stream.num_frames, is_shown=show_progress) as counted:
             for index, (frame, heat) in enumerate(zip(counted(stream.frames()), heats, strict=False)):
@@ -122,9 +129,9 @@ def draw_frame(
 
 
 def _heats(
-    stream: StreamedVideo, detector: StreamDetector, tubes: Sequence[Tube]
+    stream: StreamedVideo, detector: StreamDetector, tubes: Sequence[Tube], video_key: str
 ) -> Iterator[Float32[np.ndarray, "h w"]]:
     """Give the heat of every frame; the video is read once more, a window ahead of what is drawn."""
     span = detector.num_frames_clip * detector.stride
     keyframes = detector.keyframes(stream.num_frames, step=span)
-    return stream_heat(detector.model, detector.windows(stream.frames(), keyframes, stream.path.stem), tubes)
+    return stream_heat(detector.model, detector.windows(stream.frames(), keyframes, video_key), tubes)

@@ -11,7 +11,12 @@ from stal.structures import Detections, Tube
 
 
 def detect_video(
-    stream: StreamedVideo, detector: StreamDetector, min_score: float, *, show_progress: bool = True
+    stream: StreamedVideo,
+    detector: StreamDetector,
+    min_score: float,
+    *,
+    video_key: str | None = None,
+    show_progress: bool = True,
 ) -> DetectedVideo:
     """Return the tubes of a video file or a folder of frames.
 
@@ -19,13 +24,15 @@ def detect_video(
         stream: the video.
         detector: what sees the tubes.
         min_score: tubes that score less are left out.
+        video_key: what proposals call the video; None for the name of the file without its suffix.
         show_progress: show on the error stream how far it is.
 
     Raises:
         VideoReadError: a frame cannot be decoded.
     """
     with counting("detecting", stream.num_frames, is_shown=show_progress) as counted:
-        windows = detector.windows(counted(stream.frames()), detector.keyframes(stream.num_frames), stream.path.stem)
+        keyframes = detector.keyframes(stream.num_frames)
+        windows = detector.windows(counted(stream.frames()), keyframes, video_key or stream.path.stem)
         # The linker would drop the others too; here they are dropped before they fill the memory.
         kept = [detector.linker.candidates(part.detections) for part in merge_in_order(detector.detect(windows))]
     return DetectedVideo(

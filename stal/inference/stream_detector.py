@@ -1,6 +1,6 @@
 """A trained detector for videos that are read in order, whatever they show: made of a config and a checkpoint."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -42,6 +42,7 @@ class StreamDetector:
         step: frames of the video from one window to the next.
         batch_size: windows that go through the network at once.
         propose: gives boxes on the keyframe of a window, xyxy pixels of its clip; None for the model's own.
+        proposed_videos: keys of the videos that `propose` knows; None for any.
     """
 
     model: DetectionModel
@@ -53,6 +54,7 @@ class StreamDetector:
     step: int
     batch_size: int
     propose: Propose | None
+    proposed_videos: Container[str] | None = None
 
     @property
     def first_keyframe(self) -> int:
@@ -129,7 +131,8 @@ def load_detector(
         )
     classes = read_classes(checkpoint)
     place = _checked_device(device or get_device())
-    propose = _build_proposer(proposals, place)
+    proposal_file = ProposalFile(proposals) if proposals.endswith(".npz") else None
+    propose = _build_proposer(proposal_file or proposals, place)
     model = build_model(with_options(config, {"model.proposals": "network"}))
     load_weights(model, checkpoint)
     model.to(place).eval()
@@ -148,16 +151,16 @@ def load_detector(
         step=step or clips.get("step") or span,
         batch_size=batch_size or testing.get("batch_size", 1),
         propose=propose,
+        proposed_videos=proposal_file,
     )
 
 
-def _build_proposer(proposals: str, device: torch.device) -> Propose | None:
+def _build_proposer(proposals: str | ProposalFile, device: torch.device) -> Propose | None:
     """Return what gives boxes on keyframes, None for the model itself."""
     if proposals == "network":
         return None
-    if proposals.endswith(".npz"):
-        file = ProposalFile(proposals)
-        return lambda window: file.keyframe_boxes(window.clip)
+    if isinstance(proposals, ProposalFile):
+        return lambda window: proposals.keyframe_boxes(window.clip)
     if proposals != "torchvision":
         raise ConfigError(f"--proposals {proposals!r} is neither 'network', 'torchvision' nor an .npz file")
     find_people = PersonDetector().to(device)

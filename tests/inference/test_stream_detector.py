@@ -95,6 +95,8 @@ def test_a_frame_without_people_has_no_detections(checkpoint, video, tmp_path):
     of_file = Video(video.path.stem, video.path, video.num_frames, video.height, video.width)
     write_detections(tmp_path / "nobody.npz", Annotations(("person",), (of_file,)), {}, {})
     detector = load_detector(CONFIG, str(checkpoint), proposals=str(tmp_path / "nobody.npz"), **SETTINGS)
+    assert detector.proposed_videos is not None and video.path.stem in detector.proposed_videos
+    assert "another" not in detector.proposed_videos
     assert len(detections_of(detector, video)) == 0
 
 

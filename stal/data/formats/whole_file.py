@@ -1,12 +1,17 @@
 """Files that are written as a whole or not at all."""
 
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from stal.errors import ConfigError, StalError
+
+_MAX_NAME_BYTES = 255
+_CANNOT_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}  # of file systems that know this of files alone
 
 
 @contextmanager
@@ -44,7 +49,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; `path` stays as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part_path(path)
     try:
         with part.open("wb") as file:
             yield file
@@ -56,5 +61,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # its list of names, too, is on the disk only then
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
     finally:
         os.close(folder)
+
+
+def part_path(path: Path) -> Path:
+    """Return where a file is to stand while it is written, `<name>.<random>.part`: no two writers have one name.
+
+    A writer that is killed leaves it behind. It is never read.
+    """
+    ending = f".{secrets.token_hex(8)}.part"  # so many that processes of all machines draw different ones
+    name = os.fsencode(path.name)[: _MAX_NAME_BYTES - len(ending)]
+    return path.with_name(os.fsdecode(name) + ending)

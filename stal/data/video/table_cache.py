@@ -5,7 +5,7 @@ They stand in the folder `$STAL_CACHE`, else in `$XDG_CACHE_HOME/stal/frame_tabl
 
 A file starts with what it is made from: the video's path, size and time of change, the layout, and the version of
 FFmpeg's decoders. One that starts otherwise, or whose checksum is wrong, is written anew. Files are replaced as a
-whole, so that several processes may read and write at once; `.tmp` files, which a killed one leaves, are never read.
+whole, so that several processes may read and write at once; `.part` files, which a killed one leaves, are never read.
 They are for whom the umask lets read and write: users share a folder if they have one group, and a umask such as 002.
 """
 
@@ -13,13 +13,14 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import av
+
+from stal.data.formats.whole_file import part_path
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def store(origin: Origin, content: bytes) -> None:
 
 def _replace(path: Path, record: bytes) -> None:
     """Write a file that other processes see as a whole or not at all."""
-    partial = path.with_name(f".{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    partial = part_path(path)
     try:
         with partial.open("xb") as file:  # for whom the umask lets, unlike a file of `tempfile`
             file.write(record)

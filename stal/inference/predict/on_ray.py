@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import secrets
 import signal
 import threading
 from collections.abc import Sequence
@@ -10,35 +11,51 @@ from collections.abc import Sequence
 import numpy as np
 
 from stal.engine.display.displays import open_display
-from stal.errors import ConfigError
+from stal.errors import ConfigError, StalError
 from stal.inference.predict.results import ResultFolder
 from stal.inference.predict.run import VideoPredictor
 from stal.inference.predict.settings import PredictSettings
 from stal.inference.predict.videos import ListedVideo
 
 _BLOCKS_PER_WORKER = 16  # a worker that ends early takes work from the others
-_MAX_VIDEOS_PER_BLOCK = 100  # which are gone through again where a worker died: those that are done cost a look each
+_MAX_VIDEOS_PER_BLOCK = 10  # whose ends are heard of together, and which are gone through again where a worker died
 
 
 class RayWorker:
-    """A predictor of a batch of rows, as `ray.data.Dataset.map_batches` calls it.
+    """A predictor of batches of one row, as `ray.data.Dataset.map_batches` calls it.
+
+    What ends the run is returned as a value, and raised by the process that began the run: of what is raised here Ray
+    makes an error of its own, and of what is raised as a worker begins, a new worker.
 
     Args:
         settings: say with what.
+        run: names the run, see `ResultFolder.take_back_run`.
     """
 
-    def __init__(self, settings: PredictSettings) -> None:
-        self._predict = VideoPredictor(settings)
+    def __init__(self, settings: PredictSettings, run: str) -> None:
+        self._settings, self._run = settings, run
+        self._predict: VideoPredictor | None = None
+        self._error = b""
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Predict the videos of a batch that have no result yet."""
-        results, is_done = self._predict.results, []
-        for row in batch["video"]:
-            video = pickle.loads(row)
-            if not results.is_done(video):
-                self._predict(video)
-            is_done.append(results.is_done(video))
-        return {"is_done": np.array(is_done)}
+        """Predict the video of a batch, if it has no result yet; after an error, nothing more."""
+        is_done = False
+        if not self._error:
+            try:
+                is_done = self._see_to(pickle.loads(batch["video"][0]))
+            except StalError as error:
+                self._error = pickle.dumps(error)
+        return {"is_done": np.array([is_done]), "error": np.array([self._error], object)}
+
+    def _see_to(self, video: ListedVideo) -> bool:
+        """Return whether a video has its result now."""
+        self._predict = self._predict or VideoPredictor(self._settings, self._run)
+        results = self._predict.results
+        if results.is_done(video):  # a worker that died later had the same block
+            results.close_video(video)
+            return True
+        self._predict(video)
+        return results.is_done(video)
 
 
 def predict_on_ray(settings: PredictSettings, videos: Sequence[ListedVideo], num_workers: int | None = None) -> int:
@@ -83,11 +100,13 @@ def predict_on_ray(settings: PredictSettings, videos: Sequence[ListedVideo], num
     workers = min(num_workers or int(num_gpus or resources["CPU"]), len(waiting))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the one here shows the time left
+    context.execution_no_progress_timeout_s = -1  # a video takes as long as it takes
     rows = [{"video": pickle.dumps(video)} for video in waiting]  # not as texts: the bytes of a path need not be one
     num_blocks = max(min(len(rows), _BLOCKS_PER_WORKER * workers), -(-len(rows) // _MAX_VIDEOS_PER_BLOCK))
+    run = secrets.token_hex(8)
     found = ray.data.from_items(rows, override_num_blocks=num_blocks).map_batches(
         RayWorker,
-        fn_constructor_args=(settings,),
+        fn_constructor_args=(settings, run),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=1,
@@ -97,10 +116,13 @@ def predict_on_ray(settings: PredictSettings, videos: Sequence[ListedVideo], num
     num_failed = 0
     try:
         for row in found.iter_rows():
+            if row["error"]:
+                raise pickle.loads(row["error"])
             num_failed += not row["is_done"]
             display.advance("predict", {"failed": str(num_failed)})
-    except (KeyboardInterrupt, SystemExit):
-        results.end_all_videos()  # which the workers, that end with this process, are in the middle of
+    except BaseException:
+        ray.shutdown()  # ends the workers, which are in the middle of videos that are not to blame
+        results.take_back_run(run)
         raise
     finally:
         display.stop()

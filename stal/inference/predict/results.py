@@ -6,33 +6,36 @@ Layout:
     tubes/<video>.json      what was detected in a video, see `stal.data.detected_tubes`; the video is done
     drawn/<video>.mp4       the video with its tubes, if they are drawn
     failures/<video>.json   why a video has no result
-    begun/<video>.txt       a process works on the video, or ended over it; the file counts how many began
+    begun/<video>.txt       a process works on the video, or ended over it: how many began, and the run of the last
     locks/                  which shards are being predicted
     tubes.jsonl             the files of tubes/ in the order of the videos, a line each, when they are merged
     failures.jsonl          the files of failures/ likewise
 
-`<video>` is the key of a video, so that the folders in tubes/ are those that the videos are in. Every file is written
-as a whole, and each is of one video: processes that share the folder have nothing to agree on.
+`<video>` is the key of a video, so that the folders in tubes/ are those that the videos are in; a name that would be
+too long for a file is cut, and ends with a digest. Every file is written as a whole, and each is of one video:
+processes that share the folder have nothing to agree on. `.part` files, which a killed one leaves, are never read.
 """
 
+import hashlib
 import json
 import os
-import shutil
-import socket
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stal.data.detected_tubes import FORMAT as TUBES_FORMAT
-from stal.data.formats.whole_file import open_whole
+from stal.data.formats.whole_file import open_whole, part_path
 from stal.errors import ConfigError
 from stal.inference.predict.videos import ListedVideo
 
-RUN_FILE = "run.json"
+RUN_FILE, DRAWN = "run.json", "drawn"
 MERGED_FILE, FAILURES_FILE = "tubes.jsonl", "failures.jsonl"
-_START = f'{{"format": "{TUBES_FORMAT}"'.encode()  # of every result
+_START = re.compile(rf'{{"format": "{TUBES_FORMAT}", "version": \d+, "video": ("(?:[^"\\]|\\.)*")'.encode())
+_START_BYTES = 16_384  # of a result, with any path
 _NUM_NAMED = 3  # videos in a message
+_MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,29 @@ class ResultFolder:
 
     def tubes_path(self, video: ListedVideo) -> Path:
         """Return where the tubes of a video are written, last of all that is written of it."""
-        return self.root / "tubes" / f"{video.key}.json"
+        return self._path_of(video, "tubes", ".json")
 
     def drawing_path(self, video: ListedVideo) -> Path:
         """Return where the video is drawn with its tubes."""
-        return self.root / "drawn" / f"{video.key}.mp4"
+        return self._path_of(video, DRAWN, ".mp4")
 
     def begun_path(self, video: ListedVideo) -> Path:
         """Return where it is counted how many processes began a video."""
-        return self.root / "begun" / f"{video.key}.txt"
+        return self._path_of(video, "begun", ".txt")
 
     def is_done(self, video: ListedVideo) -> bool:
-        """Whether a video has its result."""
-        return self.tubes_path(video).is_file()
+        """Whether a video has its result.
+
+        Raises:
+            ConfigError: there is the result of another video of the same key, or one that is broken.
+        """
+        path = self.tubes_path(video)
+        try:
+            with path.open("rb", buffering=0) as file:
+                _check_start(file.read(_START_BYTES), path, video)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        return True
 
     def begin(self, recipe: Mapping[str, Any]) -> None:
         """Make the folder one of a run, or go on with it.
@@ -97,11 +110,19 @@ class ResultFolder:
         """
         path = self.root / RUN_FILE
         if not path.exists():
-            # Many processes may begin at once, and each writes the same.
-            with open_whole(path.with_name(f"{RUN_FILE}.{socket.gethostname()}.{os.getpid()}")) as file:
+            own = part_path(path)
+            with open_whole(own) as file:
                 file.write(json.dumps(recipe, indent=2).encode() + b"\n")
-            Path(file.name.removesuffix(".part")).replace(path)
+            try:
+                os.link(own, path)
+            except FileExistsError:  # of those that begin at once, the first says what the run is
+                pass
+            except OSError:  # a file system without hard links
+                own.replace(path)
+            finally:
+                own.unlink(missing_ok=True)
         self.check(recipe)
+        self._close_done_videos()
 
     def check(self, recipe: Mapping[str, Any]) -> None:
         """Raise a ConfigError unless the results that are there are of this run."""
@@ -122,9 +143,10 @@ class ResultFolder:
     def find_failure(self, video: ListedVideo) -> Failure | None:
         """Return why a video has no result, None if nobody said so."""
         try:
-            return Failure(**json.loads(self._failure_path(video).read_text(encoding="utf-8")))
+            failure = Failure(**json.loads(self._failure_path(video).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        return failure if failure.path == str(video.path) else None
 
     def write_failure(self, video: ListedVideo, kind: str, message: str) -> None:
         """Write down why a video has no result.
@@ -135,32 +157,46 @@ class ResultFolder:
         with open_whole(self._failure_path(video)) as file:
             file.write(_line(Failure(video.key, str(video.path), kind, message)))
 
-    def forget_failure(self, video: ListedVideo) -> None:
-        """Take back that a video has no result."""
-        self._failure_path(video).unlink(missing_ok=True)
-
     def num_begun(self, video: ListedVideo) -> int:
         """Return how many processes began a video and did not come to its end, one that works on it now included."""
-        path = self.begun_path(video)
-        return int(path.read_text()) if path.is_file() else 0
+        return _read_begun(self.begun_path(video))[0]
 
-    def begin_video(self, video: ListedVideo) -> None:
+    def begin_video(self, video: ListedVideo, run: str = "") -> None:
         """Note that a process works on a video.
+
+        Args:
+            video: the video.
+            run: names the run that the process is of, see `take_back_run`.
 
         Raises:
             ConfigError: it cannot be written.
         """
-        count = self.num_begun(video) + 1
-        with open_whole(self.begun_path(video)) as file:
-            file.write(str(count).encode())
+        path = self.begun_path(video)
+        _write_begun(path, _read_begun(path)[0] + 1, run)
+
+    def leave_out(self, video: ListedVideo) -> None:
+        """Note that a video is not begun any more, so that its count stays."""
+        path = self.begun_path(video)
+        _write_begun(path, _read_begun(path)[0])
+
+    def take_back(self, video: ListedVideo) -> None:
+        """Note that the process that works on a video was interrupted, whatever the video is like."""
+        _lower_begun(self.begun_path(video))
+
+    def take_back_run(self, run: str) -> None:
+        """Do what `take_back` does for all videos that processes of a run work on, which have all ended."""
+        for path in (self.root / "begun").rglob("*.txt"):
+            if _read_begun(path)[1] == run:
+                _lower_begun(path)
 
     def end_video(self, video: ListedVideo) -> None:
         """Note that the process that worked on a video lives on."""
         self.begun_path(video).unlink(missing_ok=True)
 
-    def end_all_videos(self) -> None:
-        """Note that the processes that worked on videos were ended, whatever these are like."""
-        shutil.rmtree(self.root / "begun", ignore_errors=True)
+    def close_video(self, video: ListedVideo) -> None:
+        """Note that a video has its result, and take back what was said of it before."""
+        self._failure_path(video).unlink(missing_ok=True)
+        self.end_video(video)
 
     def merge(self, videos: Sequence[ListedVideo]) -> Merged:
         """Write the results of all videos into one file, and their failures into another.
@@ -169,8 +205,8 @@ class ResultFolder:
             videos: all of them; they are written in this order.
 
         Raises:
-            ConfigError: a video has neither a result nor a failure yet, or a result is broken, or a file cannot be
-                written.
+            ConfigError: a video has neither a result nor a failure yet, or a result is broken or of another video, or a
+                file cannot be written.
         """
         done = [self.is_done(video) for video in videos]
         failures = [None if is_done else self.find_failure(video) for video, is_done in zip(videos, done, strict=True)]
@@ -196,12 +232,66 @@ class ResultFolder:
     def _read_result(self, video: ListedVideo) -> bytes:
         path = self.tubes_path(video)
         content = path.read_bytes()
-        if not content.startswith(_START) or content.find(b"\n") != len(content) - 1:
-            raise ConfigError(f"{path} is broken; delete it, predict its video again, and merge then")
+        if content.find(b"\n") != len(content) - 1:
+            raise _broken(path)
         return content
 
+    def _close_done_videos(self) -> None:
+        """Close the videos whose process was killed when their result was written already."""
+        for path in (self.root / "begun").rglob("*.txt"):
+            name = path.relative_to(self.root / "begun").with_suffix(".json")
+            if (self.root / "tubes" / name).is_file():
+                (self.root / "failures" / name).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
     def _failure_path(self, video: ListedVideo) -> Path:
-        return self.root / "failures" / f"{video.key}.json"
+        return self._path_of(video, "failures", ".json")
+
+    def _path_of(self, video: ListedVideo, folder: str, suffix: str) -> Path:
+        above, name = os.path.split(video.key)
+        encoded = os.fsencode(name)
+        if len(encoded) > _MAX_NAME_BYTES - len(".json"):  # the longest suffix, so that a video has one name everywhere
+            name = f"{os.fsdecode(encoded[:200])}-{hashlib.sha256(encoded).hexdigest()[:32]}"
+        return self.root / folder / above / (name + suffix)
+
+
+def _check_start(content: bytes, path: Path, video: ListedVideo) -> None:
+    """Raise a ConfigError unless this is the start of the result of a video."""
+    start = _START.match(content)
+    if start is None:
+        raise _broken(path)
+    source = json.loads(start[1])
+    if source != str(video.path):
+        raise ConfigError(
+            f"{path} is the result of {source}, and {video.path} would have the same; predict it into another folder, "
+            "or delete the result if the video was moved"
+        )
+
+
+def _broken(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is broken; delete it, and predict its video again")
+
+
+def _read_begun(path: Path) -> tuple[int, str]:
+    """Return how many processes began a video, and the run of the last."""
+    try:
+        count, _, run = path.read_text(encoding="ascii").partition(" ")
+    except (FileNotFoundError, NotADirectoryError):
+        return 0, ""
+    return int(count), run
+
+
+def _write_begun(path: Path, count: int, run: str = "") -> None:
+    with open_whole(path) as file:
+        file.write(f"{count} {run}".encode())
+
+
+def _lower_begun(path: Path) -> None:
+    count, _ = _read_begun(path)
+    if count > 1:
+        _write_begun(path, count - 1)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _line(failure: Failure) -> bytes:

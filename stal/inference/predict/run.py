@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from stal.data.detected_tubes import write_detected_tubes
+from stal.data.find_videos import video_key
 from stal.data.video.stream import open_stream
 from stal.data.video.time_limit import time_limit
 from stal.engine.display.displays import open_display
@@ -30,13 +31,16 @@ class VideoPredictor:
 
     Args:
         settings: say with what.
+        run: names the run that this process is of, for those that end it, see `ResultFolder.take_back_run`.
 
     Raises:
-        ConfigError, CheckpointError: see `load_detector`.
+        ConfigError, CheckpointError: see `load_detector`; or a file, such as the weights, was changed since the run
+            began.
     """
 
-    def __init__(self, settings: PredictSettings) -> None:
+    def __init__(self, settings: PredictSettings, run: str = "") -> None:
         self.settings = settings
+        self.run = run
         self.results = ResultFolder(settings.out)
         self.detector = load_detector(
             settings.config,
@@ -47,6 +51,7 @@ class VideoPredictor:
             device=settings.device,
             options=settings.options,
         )
+        self.results.check(settings.recipe())  # now, when all was read
 
     def __call__(self, video: ListedVideo) -> int:
         """Write the result of a video, or why it has none, and return how many of its frames were seen.
@@ -66,15 +71,14 @@ class VideoPredictor:
                 f"{video.path}: {MAX_BEGINNINGS} processes ended while they worked on it; re-encode it, or delete "
                 f"{results.begun_path(video)} to try it again",
             )
+            results.leave_out(video)
             return 0
-        results.begin_video(video)
+        results.begin_video(video, self.run)
         try:
-            num_frames = self._predict_or_write_down(video)
+            return self._predict_or_write_down(video)
         except (StalError, KeyboardInterrupt, SystemExit):  # not of this video
-            results.end_video(video)
+            results.take_back(video)
             raise
-        results.end_video(video)
-        return num_frames
 
     def _predict_or_write_down(self, video: ListedVideo) -> int:
         minutes = self.settings.max_minutes
@@ -83,25 +87,32 @@ class VideoPredictor:
                 num_frames = self._predict(video)
         except _OF_A_VIDEO as error:
             self.results.write_failure(video, type(error).__name__, str(error))
+            self.results.end_video(video)
             return 0
         except torch.OutOfMemoryError as error:
             raise DeviceMemoryError(
                 f"the GPU has not enough memory: lower --batch-size ({self.detector.batch_size}), or let fewer "
                 f"processes share a GPU. torch says: {error}"
             ) from error
-        self.results.forget_failure(video)
+        self.results.close_video(video)
         return num_frames
 
     def _predict(self, video: ListedVideo) -> int:
         settings, stream = self.settings, open_stream(video.path)
+        key = self._proposals_key(video)
         tubes = self.results.tubes_path(video)
         if settings.draw:
             output = DemoOutput(self.results.drawing_path(video), tubes, settings.gradients, settings.min_score)
-            draw_video(stream, self.detector, output, show_progress=False)
+            draw_video(stream, self.detector, output, video_key=key, show_progress=False)
         else:
-            detected = detect_video(stream, self.detector, settings.min_score, show_progress=False)
+            detected = detect_video(stream, self.detector, settings.min_score, video_key=key, show_progress=False)
             write_detected_tubes(detected, tubes)
         return stream.num_frames
+
+    def _proposals_key(self, video: ListedVideo) -> str:
+        """Return what proposals call a video: its path as it is listed, or its bare name if no other has that."""
+        key, known = video_key(video.key), self.detector.proposed_videos
+        return video.name if known is not None and key not in known and not video.shares_name else key
 
 
 def predict_videos(settings: PredictSettings, videos: Sequence[ListedVideo], name: str = "predict") -> int:

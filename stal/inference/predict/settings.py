@@ -21,7 +21,7 @@ class PredictSettings:
 
     Attributes:
         config: file that the checkpoint was trained with.
-        checkpoint: the checkpoint, or a work directory, whose last one is taken.
+        checkpoint: the file; of a work directory the last one is taken.
         out: the folder of the results, see `stal.inference.predict.results`.
         proposals: where boxes on keyframes come from, see `load_detector`.
         step: frames from one window to the next; None for the config's.
@@ -32,6 +32,10 @@ class PredictSettings:
         draw: whether to draw the tubes too.
         gradients: whether to draw where the tubes' scores come from.
         max_minutes: that a video may take; None for no limit.
+
+    Raises:
+        ConfigError: they do not fit together.
+        CheckpointError: there is no checkpoint.
     """
 
     config: str
@@ -54,6 +58,8 @@ class PredictSettings:
             raise ConfigError("--gradients are drawn: add --draw")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ConfigError(f"--max-minutes {self.max_minutes}: must be above 0; leave it out for no limit")
+        # Once: the last of a work directory is soon another.
+        object.__setattr__(self, "checkpoint", str(find_checkpoint(self.checkpoint)))
 
     def recipe(self) -> dict[str, Any]:
         """Return all that results depend on, as plain values; the machine, its devices and the batch size do not count.
@@ -61,8 +67,7 @@ class PredictSettings:
         Of the config it is what a test reads of it. The weights, and the file of proposals, are told apart by a digest.
 
         Raises:
-            ConfigError: the config cannot be used.
-            CheckpointError: there is no checkpoint.
+            ConfigError: the config cannot be used, or a file cannot be read.
         """
         config = describe_config(load_config(self.config, self.options))
         dataset = config["test_dataloader"]["dataset"]
@@ -70,7 +75,7 @@ class PredictSettings:
             "format": FORMAT,
             "version": VERSION,
             "stal": stal.__version__,
-            "checkpoint": _digest(find_checkpoint(self.checkpoint)),
+            "checkpoint": _digest(Path(self.checkpoint)),
             "model": config["model"],
             "dataset": {key: value for key, value in dataset.items() if key != "split"},
             "linking": config.get("linking", "default"),

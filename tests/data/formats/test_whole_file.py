@@ -1,5 +1,8 @@
 """Files that are there as a whole or not at all, and errors that people can read where they cannot be written."""
 
+import contextlib
+import errno
+import os
 import pickle
 from pathlib import Path
 
@@ -39,6 +42,31 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
     if isinstance(error, OSError):
         assert str(caught.value).startswith(f"{path}: cannot be written (No space left on device)")
+
+
+def test_two_writers_of_a_file_do_not_meet_and_the_last_one_counts(tmp_path):
+    path = tmp_path / ("x" * 255)
+    with open_whole(path) as first, open_whole(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+    assert path.read_bytes() == b"first"  # which is closed after the second
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EIO])
+def test_a_folder_that_cannot_be_sent_to_the_disk_ends_nothing_unless_the_disk_fails(tmp_path, monkeypatch, number):
+    path, sync = tmp_path / "a.txt", os.fsync
+
+    def sync_files_alone(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_files_alone)
+    raised = pytest.raises(ConfigError, match="Input/output") if number == errno.EIO else contextlib.nullcontext()
+    with raised, open_whole(path) as file:
+        file.write(b"1")
+    assert path.read_bytes() == b"1"
 
 
 def test_devices_are_not_replaced():

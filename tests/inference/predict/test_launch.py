@@ -13,6 +13,7 @@ import pytest
 from stal.data.scenes.generate import generate
 from stal.errors import ConfigError
 from stal.inference.predict.launch import predict
+from stal.inference.predict.results import ResultFolder
 from stal.inference.predict.shards import Shard
 from stal.inference.predict.videos import list_videos
 
@@ -64,7 +65,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def results_in(out: Path) -> dict[str, bytes]:
-    kept = [path for name in ("tubes", "failures") for path in (out / name).rglob("*") if path.is_file()]
+    kept = [path for name in ("tubes", "failures") for path in (out / name).rglob("*.json")]
     return {str(path.relative_to(out)): path.read_bytes() for path in kept}
 
 
@@ -105,6 +106,20 @@ def test_ray_has_the_results_of_one_process(command, alone, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_ends_a_run_on_ray_is_said_in_one_line_and_earlier_deaths_stay_counted(command, folder, tmp_path):
+    pytest.importorskip("ray")
+    (tmp_path / "tubes").touch()  # where a folder is to be
+    results, videos = ResultFolder(tmp_path), list_videos([str(folder)])
+    for video in videos:
+        results.begin_video(video)
+    done = run(*command(tmp_path, "--launcher", "ray", "--workers", "2"))
+    assert done.returncode == 1, done.stderr
+    assert f"error: {tmp_path / 'tubes'}" in done.stderr and "Traceback" not in done.stderr
+    begun = [results.num_begun(video) for video in videos if not results.find_failure(video)]
+    assert len(begun) >= 6 and set(begun) == {1}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "flags"),
     [
@@ -132,7 +147,8 @@ def test_a_run_that_is_ended_goes_on_and_has_the_same_results(command, alone, tm
     assert num_begun <= (number == signal.SIGKILL)
     assert run(*command(tmp_path)).returncode == SOME_FAILED
     assert results_in(tmp_path) == alone
-    assert not list(tmp_path.rglob("*.part")) and not list((tmp_path / "begun").rglob("*.txt"))
+    assert not list((tmp_path / "begun").rglob("*.txt"))
+    assert number == signal.SIGKILL or not list(tmp_path.rglob("*.part"))
 
 
 def test_without_ray_it_says_how_to_get_it(settings, folder, monkeypatch):

@@ -1,7 +1,12 @@
 import json
+import os
+import pickle
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,11 +14,13 @@ from stal.data.formats.whole_file import open_whole
 from stal.data.video.stream import open_stream
 from stal.engine.faults.lock import locked
 from stal.errors import CheckpointError, ConfigError, DeviceMemoryError
+from stal.inference.detect_video import detect_video
 from stal.inference.predict import run
 from stal.inference.predict.launch import merge, predict
+from stal.inference.predict.on_ray import RayWorker
 from stal.inference.predict.results import ResultFolder
 from stal.inference.predict.shards import Shard, videos_of_shard
-from stal.inference.predict.videos import list_videos
+from stal.inference.predict.videos import ListedVideo, list_videos
 
 pytestmark = pytest.mark.usefixtures("stubbed")
 
@@ -230,6 +237,159 @@ def test_one_run_at_a_time_predicts_a_shard(settings, videos_folder):
 def test_settings_that_cannot_be_are_said(settings, changes, said):
     with pytest.raises(ConfigError, match=said):
         replace(settings, **changes)
+
+
+def move(folder, name):
+    """Give a folder with the same videos in another place."""
+    shutil.copytree(folder, folder.with_name(name))
+    return folder.with_name(name)
+
+
+def test_a_video_of_the_same_key_in_another_folder_has_no_result(settings, videos_folder):
+    predict_all(settings, videos_folder)
+    others, before = move(videos_folder, "others"), files_in(settings.out)
+    told = rf"is the result of {videos_folder}/a.mp4, and {others}/a.mp4 would have the same"
+    for use in (predict_all, lambda *arguments: merge(arguments[0], list_videos([str(arguments[1])]))):
+        with pytest.raises(ConfigError, match=told):
+            use(settings, others)
+    assert files_in(settings.out) == before
+
+
+def test_a_failure_of_another_video_is_none_of_this_one(settings, videos_folder):
+    predict_all(settings, videos_folder)
+    others = move(videos_folder, "others")
+    (others / "a.mp4").unlink()
+    with pytest.raises(ConfigError, match=r"2 of 2 videos are not done yet \(empty.mp4, sub/b.avi\)"):
+        merge(settings, list_videos([str(others)]))
+
+
+def test_names_of_any_length_and_bytes_have_results(settings, videos_folder):
+    for content, letter in ((b"", b"x"), ((videos_folder / "a.mp4").read_bytes(), b"\xe9")):
+        with open(os.fsencode(videos_folder) + b"/" + letter * 251 + b".mp4", "wb") as file:
+            file.write(content)
+    assert predict_all(replace(settings, draw=True), videos_folder) == 3
+    assert len(list(settings.out.glob("failures/xxx*"))) == 1
+    assert len(list((settings.out / "tubes").iterdir())) == 2
+    merged = merge(replace(settings, draw=True), list_videos([str(videos_folder)]))
+    assert (merged.num_done, merged.num_failed) == (2, 3)
+
+
+def test_proposals_are_those_of_the_path_and_of_the_bare_name_where_no_other_has_it(
+    settings, videos_folder, stub_detector, monkeypatch
+):
+    for name in ("cam1/a.mp4", "cam2/a.mp4", "cam1/c.mp4"):
+        (videos_folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(videos_folder / "a.mp4", videos_folder / name)
+    asked = {}
+
+    def detect(stream, detector, *arguments, video_key, **options):
+        asked[str(stream.path.relative_to(videos_folder))] = video_key
+        return detect_video(stream, detector, *arguments, video_key=video_key, **options)
+
+    monkeypatch.setattr(run, "detect_video", detect)
+    knows = replace(stub_detector, proposed_videos={"cam1/a", "a", "c"})
+    monkeypatch.setattr(run, "load_detector", lambda *arguments, **options: knows)
+    predict_all(settings, videos_folder)
+    # The file would have to list cam2/a, which is refused where boxes are asked for.
+    assert asked == {"a.mp4": "a", "cam1/a.mp4": "cam1/a", "cam2/a.mp4": "cam2/a", "cam1/c.mp4": "c"}
+
+
+def test_a_work_directory_stands_for_the_checkpoint_that_was_its_last_as_the_run_began(settings, tmp_path):
+    work_dir = tmp_path / "work_dir"
+    work_dir.mkdir()
+    shutil.copy(settings.checkpoint, work_dir / "epoch_1.pth")
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_1.pth"))
+    taken = replace(settings, checkpoint=str(work_dir))
+    shutil.copy(settings.checkpoint, work_dir / "epoch_2.pth")
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "epoch_2.pth"))
+    assert taken.checkpoint == str(work_dir / "epoch_1.pth")
+
+
+def test_weights_that_change_while_they_are_read_end_the_run(settings, videos_folder, tmp_path, monkeypatch):
+    path = tmp_path / "weights.pth"
+    shutil.copy(settings.checkpoint, path)
+
+    def load(*arguments, **options):
+        path.write_bytes(b"others")
+
+    monkeypatch.setattr(run, "load_detector", load)
+    with pytest.raises(ConfigError, match="with another checkpoint "):
+        predict_all(replace(settings, checkpoint=str(path)), videos_folder)
+    assert not (settings.out / "tubes").exists()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_runs_that_begin_at_once_the_first_says_what_it_is(tmp_path, monkeypatch, has_links):
+    results, link = ResultFolder(tmp_path), os.link
+
+    def be_late(source, target):
+        if not has_links:
+            raise PermissionError(1, "Operation not permitted")
+        (tmp_path / "run.json").write_text('{"step": 1}')
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", be_late)
+    if has_links:
+        with pytest.raises(ConfigError, match="with another step "):
+            results.begin({"step": 2})
+    else:
+        results.begin({"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_process_that_was_killed_after_its_result_leaves_nothing_behind(settings, videos_folder):
+    predict_all(settings, videos_folder)
+    expected, results = files_in(settings.out), ResultFolder(settings.out)
+    done = list_videos([str(videos_folder)])[0]
+    results.begin_video(done)
+    results.write_failure(done, "VideoReadError", "once")
+    assert predict_all(settings, videos_folder) == 2
+    assert files_in(settings.out) == expected
+
+
+def test_what_is_interrupted_keeps_its_earlier_deaths(settings, videos_folder, monkeypatch):
+    results, videos = ResultFolder(settings.out), list_videos([str(videos_folder)])
+    for video in videos:
+        results.begin_video(video)
+
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "open_stream", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        predict_all(settings, videos_folder)
+    assert [results.num_begun(video) for video in videos] == [1, 1, 1]
+
+
+def test_a_run_that_ends_takes_back_what_it_began_and_nothing_else(tmp_path):
+    results = ResultFolder(tmp_path)
+    twice, once, others, left_out = (ListedVideo(f"v/{number}.mp4", Path("/v"), 0) for number in range(4))
+    results.begin_video(twice, "other")
+    results.begin_video(twice, "this")
+    results.begin_video(once, "this")
+    results.begin_video(others, "other")
+    results.begin_video(left_out, "this")
+    results.leave_out(left_out)
+    results.take_back_run("this")
+    assert [results.num_begun(video) for video in (twice, once, others, left_out)] == [1, 0, 1, 1]
+
+
+def test_a_worker_on_ray_returns_what_ends_the_run(settings, videos_folder, monkeypatch):
+    batches = [{"video": np.array([pickle.dumps(video)], object)} for video in list_videos([str(videos_folder)])]
+    ResultFolder(settings.out).begin(settings.recipe())
+    worker = RayWorker(settings, "run")
+    assert [worker(batch)["is_done"].tolist() for batch in batches] == [[True], [False], [False]]
+    (settings.out / "tubes" / "a.mp4.json").unlink()
+
+    def end(path):
+        raise ConfigError("full")
+
+    monkeypatch.setattr(run, "open_stream", end)
+    errors = [worker(batch)["error"][0] for batch in batches]
+    monkeypatch.setattr(run, "open_stream", None)  # nothing is begun after an error
+    errors += [worker(batch)["error"][0] for batch in batches]
+    assert {(type(error), str(error)) for error in map(pickle.loads, errors)} == {(ConfigError, "full")}
+    assert not list((settings.out / "begun").rglob("*.txt"))
 
 
 def test_a_proposals_file_is_part_of_the_run(settings, tmp_path):

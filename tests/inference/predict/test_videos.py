@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -52,6 +53,51 @@ def test_a_list_names_videos_a_path_a_line_and_each_counts_once(folder, tmp_path
     assert keys("list.txt", "videos/a.AVI") == ["videos/b.mp4", "videos/gone.mp4", "videos/a.AVI"]
 
 
+@pytest.mark.parametrize(("name", "is_video"), [("img_1.png", True), ("cover.png", False)])
+def test_a_folder_of_images_is_a_video_if_they_are_numbered(folder, name, is_video):
+    (folder / "z").mkdir()
+    (folder / "z" / name).touch()
+    assert ("z" in keys(folder)) == is_video
+
+
+def test_what_an_earlier_run_has_drawn_is_passed_over(folder):
+    drawn = folder / "out" / "drawn"
+    drawn.mkdir(parents=True)
+    (drawn / "b.mp4.mp4").touch()
+    assert "out/drawn/b.mp4.mp4" in keys(folder)
+    videos = list_videos([str(folder), str(folder / "x")], drawn=drawn)
+    assert [video.key for video in videos] == ["a.AVI", "b.mp4", "x/c.webm", "x/y", "c.webm", "y"]
+
+
+def test_videos_of_one_name_are_told_from_others(folder):
+    (folder / "x" / "b.avi").touch()
+    shares = {video.key: video.shares_name for video in list_videos([str(folder)])}
+    assert shares == {"a.AVI": False, "b.mp4": True, "x/b.avi": True, "x/c.webm": False, "x/y": False}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize(
+    ("call", "place", "named"),
+    [
+        ("stat", "b.mp4", "videos/b.mp4"),
+        ("stat", "b.mp4", "videos"),
+        ("stat", "x", "videos"),
+        ("scandir", "x", "videos"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_no_video_that_is_not_there(folder, monkeypatch, number, call, place, named):
+    real = getattr(os, call)
+
+    def fail(path, **options):
+        if str(path).endswith(f"videos/{place}"):
+            raise OSError(number, os.strerror(number))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(DataNotFoundError, match=rf"videos/{place}: cannot be looked at \({os.strerror(number)}\)"):
+        list_videos([named])
+
+
 def test_names_need_not_be_text(folder):
     name = os.fsdecode(b"caf\xe9.mp4")
     (folder / name).touch()
@@ -63,7 +109,8 @@ def test_names_need_not_be_text(folder):
 def test_links_that_lead_back_are_followed_once(folder):
     (folder / "x" / "loop").symlink_to(folder)
     (folder / "nowhere.mp4").symlink_to(folder / "gone.mp4")
-    assert keys(folder) == ["a.AVI", "b.mp4", "nowhere.mp4", "x/c.webm", "x/y"]
+    (folder / "x" / "itself.mp4").symlink_to(folder / "x" / "itself.mp4")
+    assert keys(folder) == ["a.AVI", "b.mp4", "nowhere.mp4", "x/c.webm", "x/itself.mp4", "x/y"]
 
 
 @pytest.mark.parametrize(
