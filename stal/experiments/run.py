@@ -69,7 +69,7 @@ def run_experiment(
     _check_metrics(experiment)
     planned = plan_cells(experiment, only)
     _check_components(planned)
-    with locked(places.work_dir / LOCK_FILE, f"the cells in {places.work_dir}"):
+    with locked(places.work_dir / LOCK_FILE, f"the experiment in {places.work_dir}"):
         return _run_locked(experiment, places, planned, num_processes, keep)
 
 

@@ -142,7 +142,7 @@ def test_a_runner_that_is_terminated_ends_its_cells_and_goes_on_later(write, pla
         assert runner.poll() is None, runner.stderr
         time.sleep(0.1)
     second = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    assert second.returncode == 1 and f"process {runner.pid} runs the cells in" in second.stderr
+    assert second.returncode == 1 and f"is run by process {runner.pid} on" in second.stderr
     runner.terminate()
     assert "interrupted" in runner.communicate()[1]
     assert runner.returncode == 130
