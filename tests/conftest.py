@@ -1,5 +1,6 @@
 """Fixtures that every test may use; array shapes in signatures are checked while the tests run."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -55,3 +56,7 @@ def browser(browser_program: str) -> Iterator[Any]:
         started = playwright.chromium.launch(executable_path=browser_program, args=arguments, timeout=120_000)
         yield started
         started.close()
+        # Workers of a loader that a test left behind hold what they were forked with open, also the pipe by whose end
+        # the browser's driver knows that it is to end: it would be waited for until they do.
+        for worker in multiprocessing.active_children():
+            worker.kill()

@@ -40,8 +40,6 @@ KEYS = {
 }
 # Of these, what no number depends on.
 _WITHOUT_EFFECT = {"work_dir", "log_level", "log_processor", "progress", "validation", "visualizer"}
-# What the optimizer does at each step, and for how long.
-_OF_STEPS = ("optim_wrapper", "param_scheduler", "train_cfg")
 # Dicts without a `type` whose keys are arguments too, and are checked where they are used.
 _ARGUMENTS = {"train_dataloader", "train_dataloader.dataset", "test_dataloader", "test_dataloader.dataset"}
 
@@ -103,9 +101,22 @@ def describe_config(config: Config) -> dict[str, Any]:
 
 
 def training_settings(config: Config) -> dict[str, Any]:
-    """Return what a training takes its steps by, and a resumed one must not change: `a.b` -> plain value."""
+    """Return what a training takes its steps by, and a resumed one must not change: `a.b` -> plain value.
+
+    It may go on for longer, unless schedules follow `max_epochs`.
+    """
     described = describe_config(config)
-    return _flatten({key: described[key] for key in _OF_STEPS if key in described})
+    settings = _flatten({"optim_wrapper": described.get("optim_wrapper", {})})
+    return settings | {"param_scheduler": fit_schedules(Config(described))}
+
+
+def fit_schedules(config: Config) -> list[dict[str, Any]]:
+    """Return the schedules with `max_epochs`, where they name it, as the number that it is."""
+    max_epochs = (config.get("train_cfg") or {}).get("max_epochs")
+    return [
+        {key: max_epochs if value == "max_epochs" else value for key, value in schedule.items()}
+        for schedule in config.get("param_scheduler") or []
+    ]
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

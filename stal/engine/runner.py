@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from stal.data.clips import ClipDataset
 from stal.data.fingerprint import data_fingerprint
 from stal.engine.build import build
-from stal.engine.config import training_settings, with_options
+from stal.engine.config import fit_schedules, training_settings, with_options
 from stal.engine.display.validation_pictures import ValidationPictures
 from stal.engine.faults.checkpoint import find_checkpoint, find_last
 from stal.engine.faults.first_process import in_first_process
@@ -97,7 +97,7 @@ def build_train_runner(
         "train_dataloader": loader,
         "train_cfg": _train_loop(config),
         "optim_wrapper": config.optim_wrapper,
-        "param_scheduler": _fit_schedule(config),
+        "param_scheduler": fit_schedules(config),
         "load_from": start,
         "resume": is_resumed,
         **_common(config, launcher),
@@ -212,15 +212,6 @@ def _train_loop(config: Config) -> dict[str, Any]:
             "set dict(by_epoch=True, max_epochs=NUMBER)"
         )
     return {**settings, "type": ExactTrainLoop}
-
-
-def _fit_schedule(config: Config) -> list[dict[str, Any]]:
-    """Return the schedules with `max_epochs`, where they name it, as the number that it is."""
-    max_epochs = config.train_cfg["max_epochs"]
-    return [
-        {key: max_epochs if value == "max_epochs" else value for key, value in schedule.items()}
-        for schedule in config.get("param_scheduler") or []
-    ]
 
 
 def _find_start(config: Config, resume: bool | str) -> tuple[str | None, bool]:

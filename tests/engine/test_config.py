@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from stal.engine.config import config_digest, load_config, with_options
+from stal.engine.config import config_digest, load_config, training_settings, with_options
 from stal.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -173,3 +173,15 @@ def test_the_digest_of_a_config_changes_with_what_numbers_depend_on(write, optio
 def test_a_config_with_what_cannot_be_written_down_has_no_digest():
     with pytest.raises(ConfigError, match=r"array.* cannot be written down"):
         config_digest(Config({"model": {"weights": np.zeros(2)}}))
+
+
+@pytest.mark.parametrize(("end", "is_same"), [("max_epochs", False), (12, True)])
+def test_a_training_may_go_on_for_longer_unless_its_schedule_follows(end, is_same):
+    def settings(max_epochs: int) -> dict:
+        schedules = [{"type": "CosineAnnealingLR", "end": end}]
+        wrapper = {"optimizer": {"lr": 0.1}}
+        cfg = {"train_cfg": {"max_epochs": max_epochs}, "param_scheduler": schedules, "optim_wrapper": wrapper}
+        return training_settings(Config(cfg))
+
+    assert (settings(12) == settings(24)) == is_same
+    assert settings(12)["optim_wrapper.optimizer.lr"] == 0.1

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from stal.engine.config import load_config
+from stal.engine.config import fit_schedules, load_config
 from stal.engine.runner import (
-    _fit_schedule,
     _refuse_unknown_scenes,
     build_linker,
     build_protocol,
@@ -38,11 +37,11 @@ def videos_on(*scenes: str | None) -> Annotations:
 def test_schedules_follow_the_number_of_epochs():
     schedule = [{"type": "LinearLR", "end": 1}, {"type": "CosineAnnealingLR", "begin": 1, "end": "max_epochs"}]
     config = Config({"train_cfg": {"max_epochs": 7}, "param_scheduler": schedule})
-    assert [entry["end"] for entry in _fit_schedule(config)] == [1, 7]
+    assert [entry["end"] for entry in fit_schedules(config)] == [1, 7]
 
 
 def test_a_training_without_schedule_is_allowed():
-    assert _fit_schedule(Config({"train_cfg": {"max_epochs": 7}})) == []
+    assert fit_schedules(Config({"train_cfg": {"max_epochs": 7}})) == []
 
 
 @pytest.mark.parametrize(
