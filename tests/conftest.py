@@ -58,5 +58,6 @@ def browser(browser_program: str) -> Iterator[Any]:
         started.close()
         # Workers of a loader that a test left behind hold what they were forked with open, also the pipe by whose end
         # the browser's driver knows that it is to end: it would be waited for until they do.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch takes the death of a worker for an error
         for worker in multiprocessing.active_children():
             worker.kill()
