@@ -20,7 +20,7 @@ def main() -> None:
         metavar="CHECKPOINT",
         help="continue from a checkpoint (default: the newest of the work directory)",
     )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16; float16 on a CPU)")
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",

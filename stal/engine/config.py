@@ -77,9 +77,10 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
     changed = copy.deepcopy(config)
     for key in options:
         _check_option(changed, key)
-    replaced = {k: {**v, "_delete_": True} if isinstance(v, Mapping) else v for k, v in options.items()}
+    replaced = {k: {**v, "_delete_": True} for k, v in options.items() if isinstance(v, Mapping)}
     try:
-        changed.merge_from_dict(replaced)
+        changed.merge_from_dict(dict.fromkeys(replaced))  # mmengine leaves `_delete_` in a dict that replaces nothing
+        changed.merge_from_dict({**options, **replaced})
     except (KeyError, TypeError, AttributeError) as error:  # two options that contradict each other
         raise ConfigError(f"--cfg-options {', '.join(options)}: they cannot all be set: {error}") from error
     return changed

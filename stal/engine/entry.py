@@ -41,7 +41,7 @@ def train(
         config_path: the config file.
         work_dir: where everything is written; None for `work_dirs/<config>`.
         resume: continue from the newest checkpoint of the work directory, or from the one at this path.
-        amp: mixed precision: bfloat16, unless `optim_wrapper.precision` of the config is float16.
+        amp: mixed precision, see `with_mixed_precision`.
         auto_scale_lr: scale learning rates with the batch, see `scale_learning_rate`.
         seed: of weights, order, augmentation and mixing; None for the config's.
         deterministic: choose deterministic algorithms even where they are slower.
@@ -60,10 +60,6 @@ def train(
         config.randomness["deterministic"] = True
     if auto_scale_lr:
         config.auto_scale_lr = {**(config.get("auto_scale_lr") or {}), "enable": True}
-    if amp:
-        config.optim_wrapper["type"] = "stal.engine.optim_wrapper.GuardedOptimWrapper"
-        if config.optim_wrapper.get("precision", "float32") == "float32":
-            config.optim_wrapper["precision"] = "bfloat16"
     annotations = build_all_annotations(config)
     trained = annotations.of_split(config.train_dataloader["dataset"]["split"])
     validated = build_validation(config).choose(annotations) if validate else None
@@ -72,16 +68,19 @@ def train(
     from stal.engine.faults.explain import explained, explained_building
     from stal.engine.faults.stop import train_until_stopped
     from stal.engine.faults.work_dir import own_work_dir
-    from stal.engine.processes import join_processes
+    from stal.engine.loader import ended_workers
+    from stal.engine.precision import with_mixed_precision
+    from stal.engine.processes import joined_processes
     from stal.engine.runner import build_train_runner
 
+    if amp:
+        config = with_mixed_precision(config)
     if tensorboard:
         add_tensorboard(config)
-    join_processes(launcher)
-    with own_work_dir(Path(config.work_dir)):
+    with joined_processes(launcher), own_work_dir(Path(config.work_dir)):
         with explained_building():
             runner = build_train_runner(config, trained, validated=validated, resume=resume, launcher=launcher)
-        with explained(runner):
+        with explained(runner), ended_workers(runner):
             train_until_stopped(runner)
     return Path(config.work_dir)
 
@@ -223,6 +222,8 @@ def _run(
     """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
     from stal.engine.faults.checkpoint import load_weights
     from stal.engine.faults.explain import explained, explained_building
+    from stal.engine.loader import ended_workers
+    from stal.engine.processes import joined_processes
     from stal.engine.runner import build_test_runner
     from stal.evaluation.origin import describe_origin
 
@@ -232,12 +233,13 @@ def _run(
         "checkpoint": str(checkpoint),
         **describe_origin(),
     }
-    with explained_building():
-        runner, metrics = build_test_runner(
-            config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
-        )
-    load_weights(getattr(runner.model, "module", runner.model), checkpoint)
-    with explained(runner):
-        tested = runner.test()
+    with joined_processes(launcher):
+        with explained_building():
+            runner, metrics = build_test_runner(
+                config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
+            )
+        load_weights(getattr(runner.model, "module", runner.model), checkpoint)
+        with explained(runner), ended_workers(runner):
+            tested = runner.test()
     of_sets = [{name.rpartition("/")[2]: value for name, value in of_set.items()} for of_set in tested]
     return [(headlines, of_set.evaluation) for headlines, of_set in zip(of_sets, metrics, strict=True)]

@@ -4,12 +4,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import cv2
 import torch
 from mmengine.config import Config
+from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from stal.data.clips import ClipDataset, collate_clips
@@ -50,6 +52,28 @@ class ClipLoader(DataLoader[list[Clip | PendingClip]]):
             if found is None:
                 raise
             raise found from error
+
+    def close(self) -> None:
+        """End the workers, which are kept from pass to pass; another one would start new ones."""
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()
+            self._iterator = None
+
+
+def loaders_of(runner: Runner) -> list[ClipLoader]:
+    """Return the loaders that a runner has built and still uses."""
+    loops = (runner._train_loop, runner._val_loop, runner._test_loop)  # which the properties would build
+    return [loop.dataloader for loop in loops if isinstance(loop, BaseLoop) and isinstance(loop.dataloader, ClipLoader)]
+
+
+@contextmanager
+def ended_workers(runner: Runner) -> Iterator[None]:
+    """End the workers of a runner's loaders with the block: torch does when the last name of a loader is gone."""
+    try:
+        yield
+    finally:
+        for loader in loaders_of(runner):
+            loader.close()
 
 
 def build_loader(config: Config, loader: str, annotations: Annotations, seed: int) -> ClipLoader:

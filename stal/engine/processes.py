@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,24 @@ def join_processes(launcher: str) -> None:
         init_dist("pytorch", backend="nccl", timeout=_TIMEOUT)
     else:
         torch.distributed.init_process_group("gloo", timeout=_TIMEOUT)
+
+
+@contextmanager
+def joined_processes(launcher: str) -> Iterator[None]:
+    """Join the process group for the block, and leave it at the end, unless the process was in it before.
+
+    One that fails ends without leaving: it would wait for those that wait for it.
+    """
+    if launcher == "none" or is_distributed():
+        yield
+        return
+    join_processes(launcher)
+    try:
+        yield
+    except SystemExit:  # which all processes have agreed on
+        torch.distributed.destroy_process_group()
+        raise
+    torch.distributed.destroy_process_group()
 
 
 def wrap_config(config: Config, launcher: str) -> Config:

@@ -21,6 +21,7 @@ from stal.engine.faults.resume import check_start
 from stal.engine.loader import ClipLoader, build_loader
 from stal.engine.metrics import TubeMetrics
 from stal.engine.model import DetectionModel
+from stal.engine.precision import refuse_wrong_gradients
 from stal.engine.processes import join_processes, refuse_statistics_apart, scale_learning_rate, wrap_config
 from stal.engine.sets_loop import SetsLoop
 from stal.engine.tested_sets import SetOutputs, TestedSet
@@ -80,6 +81,7 @@ def build_train_runner(
     """
     config = wrap_config(config, launcher)
     join_processes(launcher)
+    refuse_wrong_gradients(config)
     config = scale_learning_rate(config, get_world_size())
     seed = _seed(config)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector
 from stal.structures import Clip
 
+ROOT = Path(__file__).parents[2]
 FRAMES, HEIGHT, WIDTH = 8, 32, 48
 
 
@@ -112,6 +114,69 @@ def train_losses() -> Callable[[DetectionModel, list[Clip]], dict[str, torch.Ten
 def message_hub(tmp_path) -> MessageHub:
     """Give a test a message hub of its own, as a runner has."""
     return MessageHub.get_instance(f"test in {tmp_path}")
+
+
+@pytest.fixture(scope="session")
+def run_two_processes(tmp_path_factory) -> Callable[[str], Path]:
+    """Run a script as two processes, by `script.py FOLDER RANK`, and return the folder when both are done."""
+
+    def run(script: str) -> Path:
+        folder = tmp_path_factory.mktemp("processes")
+        started = []
+        for rank in (0, 1):
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "LOCAL_RANK": str(rank)}
+            command = [sys.executable, script, str(folder), str(rank)]
+            with (folder / f"log_{rank}").open("w") as log:
+                started.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder))
+        try:
+            for rank, process in enumerate(started):
+                assert process.wait(timeout=600) == 0, f"process {rank}\n" + "\n".join(
+                    (folder / f"log_{each}").read_text()[-2000:] for each in (0, 1)
+                )
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_training() -> Callable[..., subprocess.Popen]:
+    """Begin a `tools/train.py` of a tiny model, with a session of its own as a shell gives it one.
+
+    The fixture returns a function of the folder of generated scenes, the work directory, flags of the tool, the number
+    of processes, and settings by their names.
+    """
+
+    def start(
+        scenes: Path, work_dir: Path, *flags: str, num_processes: int = 1, settings: dict[str, object]
+    ) -> subprocess.Popen:
+        small = {
+            "data.path": scenes / "annotations.json",
+            "train_dataloader.batch_size": 2,
+            "model.detector.backbone.width": 4,
+            "model.detector.backbone.channel_ratio": 2,
+            "default_hooks.logger.interval": 1,
+        }
+        several = num_processes > 1
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+        return subprocess.Popen(
+            [
+                *(sys.executable, *(launch if several else ()), "tools/train.py", "configs/scenes_small_plain.py"),
+                *("--work-dir", work_dir, *flags, *(("--launcher", "pytorch") if several else ())),
+                *("--cfg-options", *(f"{name}={value}" for name, value in {**small, **settings}.items())),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
 
 
 @pytest.fixture

@@ -146,6 +146,12 @@ def test_a_dict_replaces_what_was_there(write):
     assert options["model.penalty"] == {"type": "a.C", "weight": 1}
 
 
+def test_a_dict_may_be_set_where_there_was_none(write):
+    config = load_config(write(EXAMPLE), {"validation": {"split": "iid"}, "model.backbone.stem": {"kernel": 3}})
+    assert config.validation == {"split": "iid"}
+    assert config.model.backbone == {"type": "a.B", "depth": 18, "strides": (1, 2), "stem": {"kernel": 3}}
+
+
 def test_options_leave_the_config_that_they_change_as_it_was(write):
     config = load_config(write(EXAMPLE))
     changed = with_options(config, {"train_dataloader.dataset.split": "iid", "model.backbone.depth": 50})

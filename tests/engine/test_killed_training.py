@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import torch
 
 from stal.data.scenes import generate
 
-ROOT = Path(__file__).parents[2]
 NUM_KILLS = int(os.environ.get("STAL_NUM_KILLS", "3"))
 NUM_EPOCHS = 3 * NUM_KILLS
 NUM_STEPS = 6 * NUM_EPOCHS
@@ -22,33 +23,22 @@ MAX_STEPS_ALIVE = 14  # so that it is not done before the last kill
 NOT_EXACT = {"time", "data_time", "memory"}
 
 
-def start(scenes: Path, work_dir: Path) -> subprocess.Popen:
-    """Begin or go on with a training in epochs of six steps, a checkpoint every five."""
+@pytest.fixture(params=[1, 2], ids=["alone", "two processes"])
+def start(start_training, tmp_path, request) -> Callable[[Path], subprocess.Popen]:
+    """Begin or go on with a training in epochs of six steps, a checkpoint every five, in the work directory given."""
+    generate(tmp_path / "scenes", 4, splits=("train", "iid"), width=96, height=72)
     settings = {
-        "data.path": scenes / "annotations.json",
-        "train_dataloader.batch_size": 2,
         "train_dataloader.num_workers": 1,
-        "train_dataloader.dataset.clips_per_video": 3,
-        "model.detector.backbone.width": 4,
-        "model.detector.backbone.channel_ratio": 2,
+        "train_dataloader.dataset.clips_per_video": 3 * request.param,
         "train_cfg.max_epochs": NUM_EPOCHS,
         "validation.split": "iid",
         "validation.num_videos": 1,
         "validation.num_pictures": 0,
         "default_hooks.checkpoint.by_epoch": False,
         "default_hooks.checkpoint.interval": 5,
-        "default_hooks.logger.interval": 1,
     }
-    return subprocess.Popen(
-        [
-            *(sys.executable, "tools/train.py", "configs/scenes_small_plain.py", "--work-dir", work_dir, "--resume"),
-            *("--cfg-options", *(f"{name}={value}" for name, value in settings.items())),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return lambda work_dir: start_training(
+        tmp_path / "scenes", work_dir, "--resume", num_processes=request.param, settings=settings
     )
 
 
@@ -57,6 +47,15 @@ def wait_until_alive_for(process: subprocess.Popen, work_dir: Path, number: int,
     while len(logs := sorted(work_dir.glob("*/vis_data"))) < number or num_lines(logs[-1]) < num_steps:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
+
+
+def kill(pid: int) -> None:
+    """Kill a process and all that it has started, as those of torchrun would train on."""
+    with suppress(FileNotFoundError, ProcessLookupError):  # workers end by themselves
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(pid, signal.SIGKILL)
+        for child in children:
+            kill(int(child))
 
 
 def num_lines(folder: Path) -> int:
@@ -85,21 +84,20 @@ def logged(work_dir: Path) -> dict[tuple[bool, int], dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_at_random_moments_ends_as_one_that_was_not(tmp_path):
-    scenes, whole, killed = (tmp_path / name for name in ("scenes", "whole", "killed"))
-    generate(scenes, 4, splits=("train", "iid"), width=96, height=72)
-    finish(start(scenes, whole))
+def test_a_training_that_is_killed_at_random_moments_ends_as_one_that_was_not(start, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(whole))
 
     chance = random.Random(0)
     reached = []
     for number in range(1, NUM_KILLS + 1):
-        process = start(scenes, killed)
+        process = start(killed)
         wait_until_alive_for(process, killed, number, chance.randint(0, MAX_STEPS_ALIVE))
         time.sleep(chance.uniform(0, 0.2))
-        process.kill()
+        kill(process.pid)
         process.communicate()
         reached.append(max((int(path.stem[5:]) for path in killed.glob("iter_*.pth")), default=0))
-    finish(start(scenes, killed))
+    finish(start(killed))
     print(f"\niterations of the last checkpoint after each of {NUM_KILLS} kills: {reached}")
 
     expected, found = checkpoint(whole), checkpoint(killed)

@@ -5,8 +5,6 @@ And so that of one process which is given both batches, each mixed by itself, as
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -128,25 +126,9 @@ def main(folder: Path, rank: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory) -> dict[str, dict[str, float]]:
+def found(run_two_processes) -> dict[str, dict[str, float]]:
     """What two processes found, of every case."""
-    folder = tmp_path_factory.mktemp("processes")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    started = []
-    for rank in (0, 1):
-        log = (folder / f"log_{rank}").open("w")
-        command = [sys.executable, __file__, str(folder), str(rank)]
-        started.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder))
-    try:
-        for rank, process in enumerate(started):
-            assert process.wait(timeout=600) == 0, f"process {rank}\n" + "\n".join(
-                (folder / f"log_{each}").read_text()[-2000:] for each in (0, 1)
-            )
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    return json.loads((folder / "found_0.json").read_text())
+    return json.loads((run_two_processes(__file__) / "found_0.json").read_text())
 
 
 @pytest.mark.parametrize("batch", BATCHES)

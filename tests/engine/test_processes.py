@@ -87,7 +87,7 @@ def test_a_process_that_was_started_otherwise_is_told_so(joined, launcher, envir
 
 
 def config_of(**settings: object) -> Config:
-    return Config({"model": {"penalty": None}, "model_wrapper_cfg": None, **settings})
+    return Config({"model": {"penalty": None}, **settings})
 
 
 def test_one_process_wraps_nothing():
@@ -98,7 +98,8 @@ def test_one_process_wraps_nothing():
 @pytest.mark.parametrize("own", [None, {"find_unused_parameters": True}, {"device_ids": [0]}])
 def test_without_a_gpu_the_wrapper_names_none(monkeypatch, own):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    wrapper = wrap_config(config_of(model_wrapper_cfg=own), "pytorch").model_wrapper_cfg
+    config = config_of() if own is None else config_of(model_wrapper_cfg=own)
+    wrapper = wrap_config(config, "pytorch").model_wrapper_cfg
     assert wrapper == {**(own or {}), "type": "MMDistributedDataParallel", "device_ids": None}
 
 

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from stal.engine.faults.lost_workers import worker_error
-from stal.engine.loader import ClipLoader
+from stal.engine.loader import loaders_of
 from stal.errors import DeviceMemoryError, StalError
 
 
@@ -49,16 +49,11 @@ def explained(runner: Runner) -> Iterator[None]:
     except StalError:  # of these, too, some are a RuntimeError
         raise
     except RuntimeError as error:
-        for loader in _loaders(runner):
+        for loader in loaders_of(runner):
             found = worker_error(error, loader.dataset.readings, float(loader.timeout))
             if found is not None:
                 raise found from error
         raise
-
-
-def _loaders(runner: Runner) -> list[ClipLoader]:
-    loops = (runner._train_loop, runner._val_loop, runner._test_loop)  # which the properties would build
-    return [loop.dataloader for loop in loops if isinstance(loop, BaseLoop) and isinstance(loop.dataloader, ClipLoader)]
 
 
 def _memory_advice(runner: Runner) -> str:

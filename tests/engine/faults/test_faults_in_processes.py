@@ -1,9 +1,7 @@
 """Two processes agree on which batches are skipped, and on when they stop."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -78,25 +76,9 @@ def main(folder: Path, rank: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(run_two_processes) -> Path:
     """Where two processes went through all cases."""
-    folder = tmp_path_factory.mktemp("processes")
-    started = []
-    for rank in (0, 1):
-        log = (folder / f"log_{rank}").open("w")
-        command = [sys.executable, __file__, str(folder), str(rank)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "LOCAL_RANK": str(rank)}
-        started.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder))
-    try:
-        for rank, process in enumerate(started):
-            assert process.wait(timeout=600) == 0, f"process {rank}\n" + "\n".join(
-                (folder / f"log_{each}").read_text()[-2000:] for each in (0, 1)
-            )
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    return folder
+    return run_two_processes(__file__)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ import torch
 
 from stal.data.scenes import generate
 
-ROOT = Path(__file__).parents[3]
 NUM_STEPS = 40
 
 pytestmark = pytest.mark.slow
@@ -26,30 +25,15 @@ def scenes(tmp_path_factory) -> Path:
     return folder
 
 
-def start(scenes: Path, work_dir: Path, *flags: str) -> subprocess.Popen:
-    """Begin a training, with workers, in a process group of its own as a shell does."""
+@pytest.fixture
+def start(start_training, scenes) -> Callable[..., subprocess.Popen]:
+    """Begin a training, with workers, in the work directory given."""
     settings = {
-        "data.path": scenes / "annotations.json",
-        "train_dataloader.batch_size": 2,
         "train_dataloader.num_workers": 2,
         "train_dataloader.dataset.clips_per_video": 10,
-        "model.detector.backbone.width": 4,
-        "model.detector.backbone.channel_ratio": 2,
         "train_cfg.max_epochs": NUM_STEPS // 20,
-        "default_hooks.logger.interval": 1,
     }
-    return subprocess.Popen(
-        [
-            *(sys.executable, "tools/train.py", "configs/scenes_small_plain.py", "--work-dir", work_dir, *flags),
-            *("--cfg-options", *(f"{name}={value}" for name, value in settings.items())),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return partial(start_training, scenes, settings=settings)
 
 
 def wait_for_steps(process: subprocess.Popen, work_dir: Path, num_steps: int) -> None:
@@ -76,9 +60,9 @@ def to_one(process: subprocess.Popen, number: int) -> None:
     [(to_all, signal.SIGTERM, 143), (to_one, signal.SIGUSR1, 138), (to_all, signal.SIGINT, 130)],
 )
 def test_a_signal_ends_the_tool_with_all_that_it_has_done(
-    scenes, tmp_path, send: Callable[[subprocess.Popen, int], None], number, exit_code
+    start, tmp_path, send: Callable[[subprocess.Popen, int], None], number, exit_code
 ):
-    process = start(scenes, tmp_path)
+    process = start(tmp_path)
     wait_for_steps(process, tmp_path, 3)
     send(process, number)
     output, _ = process.communicate(timeout=120)
@@ -87,14 +71,14 @@ def test_a_signal_ends_the_tool_with_all_that_it_has_done(
     assert f"stopped by {signal.Signals(number).name} after iteration " in output
     last = Path((tmp_path / "last_checkpoint").read_text())
     assert torch.load(last, weights_only=True)["meta"]["iter"] >= 3
-    process = start(scenes, tmp_path, "--resume")
+    process = start(tmp_path, "--resume")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert torch.load(tmp_path / "epoch_2.pth", weights_only=True)["meta"]["iter"] == NUM_STEPS
 
 
-def test_a_second_ctrl_c_ends_the_tool_at_once(scenes, tmp_path):
-    process = start(scenes, tmp_path)
+def test_a_second_ctrl_c_ends_the_tool_at_once(start, tmp_path):
+    process = start(tmp_path)
     wait_for_steps(process, tmp_path, 3)
     to_all(process, signal.SIGINT)
     to_all(process, signal.SIGINT)
@@ -103,8 +87,8 @@ def test_a_second_ctrl_c_ends_the_tool_at_once(scenes, tmp_path):
     assert "Traceback" not in output
 
 
-def test_a_killed_worker_is_named_and_the_checkpoint_is_good(scenes, tmp_path):
-    process = start(scenes, tmp_path)
+def test_a_killed_worker_is_named_and_the_checkpoint_is_good(start, tmp_path):
+    process = start(tmp_path)
     wait_for_steps(process, tmp_path, 22)  # the first checkpoint comes after 20
     os.kill(workers_of(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
@@ -113,8 +97,8 @@ def test_a_killed_worker_is_named_and_the_checkpoint_is_good(scenes, tmp_path):
     assert torch.load(tmp_path / "epoch_1.pth", weights_only=True)["meta"]["iter"] == 20
 
 
-def test_the_workers_of_a_killed_tool_end_at_once(scenes, tmp_path):
-    process = start(scenes, tmp_path)
+def test_the_workers_of_a_killed_tool_end_at_once(start, tmp_path):
+    process = start(tmp_path)
     wait_for_steps(process, tmp_path, 3)
     workers = workers_of(process)
     process.kill()
