@@ -38,5 +38,5 @@ def test_precisions_with_right_gradients_are_let_through(monkeypatch, device, na
 def test_a_training_in_bfloat16_on_a_cpu_is_refused(monkeypatch):
     monkeypatch.setattr(precision, "get_device", lambda: "cpu")
     config = load_config(CONFIG, {"optim_wrapper.precision": "bfloat16"})
-    with pytest.raises(ConfigError, match="'bfloat16' on a CPU: .* wrong gradients there; take 'float16'"):
+    with pytest.raises(ConfigError, match=r"'bfloat16' on a CPU: .* wrong gradients there; take 'float16'"):
         build_train_runner(config, Annotations((), ()))
