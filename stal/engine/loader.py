@@ -56,7 +56,7 @@ class ClipLoader(DataLoader[list[Clip | PendingClip]]):
     def close(self) -> None:
         """End the workers, which are kept from pass to pass; another one would start new ones."""
         if self._iterator is not None:
-            self._iterator._shutdown_workers()
+            self._iterator._shutdown_workers()  # type: ignore[attr-defined]  # torch has no public name for it
             self._iterator = None
 
 

@@ -118,14 +118,15 @@ def test_a_wrapper_that_would_train_wrongly_is_refused(monkeypatch, settings, te
 
 
 def test_a_static_graph_without_a_penalty_is_allowed():
-    wrap_config(config_of(model_wrapper_cfg={"static_graph": True}), "none")
+    config = config_of(model_wrapper_cfg={"static_graph": True})
+    assert wrap_config(config, "none") is config
 
 
 @pytest.mark.parametrize(
     ("norm", "num_processes", "settings"), [("batch", 1, {}), ("group", 2, {}), ("batch", 2, {"sync_bn": "torch"})]
 )
 def test_statistics_of_norms_are_the_same_in_all_processes(norm, num_processes, settings):
-    refuse_statistics_apart(norm, config_of(**settings), num_processes)
+    assert refuse_statistics_apart(norm, config_of(**settings), num_processes) is None
 
 
 def test_statistics_of_norms_that_differ_are_refused():

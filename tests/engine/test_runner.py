@@ -73,12 +73,12 @@ def test_a_penalty_on_scenes_is_refused_where_they_are_unknown_or_more(penalty, 
 def test_a_penalty_on_scenes_takes_videos_of_which_some_show_fewer():
     penalty = GroupDRO(1.0, num_classes=2, num_scenes=2)
     for scenes in (("beach", None), ("beach", "road", None)):
-        _refuse_unknown_scenes(Config({}), videos_on(*scenes), penalty)
+        assert _refuse_unknown_scenes(Config({}), videos_on(*scenes), penalty) is None
 
 
 @pytest.mark.parametrize("penalty", [None, GradientPenalty(1.0)])
 def test_without_a_penalty_on_scenes_they_may_be_unknown(penalty):
-    _refuse_unknown_scenes(Config({}), videos_on(None), penalty)
+    assert _refuse_unknown_scenes(Config({}), videos_on(None), penalty) is None
 
 
 def test_the_default_linker_and_protocol_need_no_settings():

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from stal.data.transforms import TestTransform
 from stal.data.video.stream import open_stream
 from stal.engine.config import load_config
-from stal.engine.runner import build_linker, build_model
+from stal.engine.runner import build_model
 from stal.errors import ConfigError, DataNotFoundError, VideoReadError
 from stal.inference.demo import DemoOutput, draw_video
 from stal.inference.stream_detector import StreamDetector
-from stal.models.detector import Tubelets
 from stal.visualize.drawing import colour
 
 ROOT = Path(__file__).parents[2]
@@ -26,32 +24,10 @@ WIDTH, HEIGHT = 320, 240
 BOX, LABEL, SCORE = (80.0, 60.0, 160.0, 200.0), 3, 0.8
 
 
-def sees_one_actor(clips, proposals=None):
-    """Stand for a detector that sees one actor in `BOX` of a video of 320 x 240."""
-    num_clips, _, num_frames, height, width = clips.shape
-    box = torch.tensor(BOX) * torch.tensor([width / WIDTH, height / HEIGHT]).repeat(2)
-    scores = torch.zeros(1, len(CLASSES))
-    scores[0, LABEL] = SCORE
-    return [Tubelets(box.expand(1, num_frames, 4), scores, torch.ones(1, num_frames)) for _ in range(num_clips)]
-
-
 @pytest.fixture(scope="module")
-def detector() -> StreamDetector:
-    torch.manual_seed(0)
-    config = load_config(CONFIG)
-    model = build_model(config).eval()
-    model.detector.predict = sees_one_actor
-    return StreamDetector(
-        model=model,
-        classes=CLASSES,
-        linker=build_linker(config),
-        transform=TestTransform(size=(36, 48)),
-        num_frames_clip=8,
-        stride=2,
-        step=8,
-        batch_size=3,
-        propose=None,
-    )
+def detector(one_actor_detector) -> StreamDetector:
+    """Return a detector that sees one actor in `BOX` of a video of 320 x 240."""
+    return one_actor_detector(CLASSES, BOX, (WIDTH, HEIGHT), LABEL, SCORE)
 
 
 def write_video(path, num_frames=40, height=HEIGHT, width=WIDTH, times=None, rotation=0):

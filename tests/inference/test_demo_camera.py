@@ -5,18 +5,13 @@ import signal
 
 import numpy as np
 import pytest
-import torch
 
-from stal.data.transforms import TestTransform
 from stal.data.video.stream import open_stream
-from stal.engine.config import load_config
-from stal.engine.runner import build_linker, build_model
 from stal.errors import DataNotFoundError, VideoReadError
 from stal.inference import demo_camera
 from stal.inference.demo import DemoOutput
 from stal.inference.demo_camera import draw_camera
 from stal.inference.stream_detector import StreamDetector
-from stal.models.detector import Tubelets
 from stal.visualize.drawing import colour
 
 CONFIG = "configs/scenes_small_plain.py"
@@ -24,30 +19,9 @@ WIDTH, HEIGHT = 320, 240
 BOX = (80.0, 60.0, 160.0, 200.0)
 
 
-def sees_one_actor(clips, proposals=None):
-    num_clips, _, num_frames, height, width = clips.shape
-    box = torch.tensor(BOX) * torch.tensor([width / WIDTH, height / HEIGHT]).repeat(2)
-    scores = torch.tensor([[0.0, 0.8]])
-    return [Tubelets(box.expand(1, num_frames, 4), scores, torch.ones(1, num_frames)) for _ in range(num_clips)]
-
-
 @pytest.fixture(scope="module")
-def detector(pytestconfig) -> StreamDetector:
-    torch.manual_seed(0)
-    config = load_config(pytestconfig.rootpath / CONFIG)
-    model = build_model(config).eval()
-    model.detector.predict = sees_one_actor
-    return StreamDetector(
-        model=model,
-        classes=("walk", "jump"),
-        linker=build_linker(config),
-        transform=TestTransform(size=(36, 48)),
-        num_frames_clip=8,
-        stride=1,
-        step=4,
-        batch_size=1,
-        propose=None,
-    )
+def detector(one_actor_detector) -> StreamDetector:
+    return one_actor_detector(("walk", "jump"), BOX, (WIDTH, HEIGHT), 1, 0.8, stride=1, step=4, batch_size=1)
 
 
 @pytest.fixture

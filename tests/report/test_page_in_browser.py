@@ -153,6 +153,7 @@ def test_the_arrow_keys_move_the_slider(opened):
     opened.tab.locator(".clip .slider").first.focus()
     opened.tab.keyboard.press("ArrowRight")
     opened.until("document.querySelector('.clip').dataset.frame === '6'")
+    assert opened.tab.locator(".clip .slider").first.input_value() == "6"
 
 
 def test_a_header_sorts_its_column_by_value_and_what_is_empty_stays_last(opened):

@@ -115,5 +115,6 @@ def test_what_nobody_reads_any_more_is_no_error(kind, monkeypatch):
         display.end_part("validated")
         display.advance("train", {})
         display.stop()
+        assert sys.stderr is stream
     with suppress(BrokenPipeError):  # of what is left in its buffer
         stream.close()

@@ -79,7 +79,7 @@ def test_a_lock_is_not_held_by_what_a_killed_process_had_forked(path):
     process.kill()
     process.join()
     with locked(path, "the cells"):
-        pass
+        assert path.read_text().startswith(f"process {os.getpid()} on ")
     os.kill(worker, 9)
 
 

@@ -143,7 +143,9 @@ def test_a_request_counts_though_nobody_can_be_told(monkeypatch, is_closed):
 def test_a_signal_that_is_ignored_stays_so(make_training, tmp_path):
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        train_until_stopped(make_training(tmp_path, Signal(signal.SIGINT, iteration=2), num_epochs=1))
+        runner = make_training(tmp_path, Signal(signal.SIGINT, iteration=2), num_epochs=1)
+        train_until_stopped(runner)
+        assert runner.iter == 4
     finally:
         signal.signal(signal.SIGINT, previous)
 

@@ -5,20 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from stal.data.transforms import TestTransform
 from stal.engine.config import load_config
-from stal.engine.runner import build_linker, build_model
+from stal.engine.runner import build_model
 from stal.inference.predict.settings import PredictSettings
 from stal.inference.stream_detector import StreamDetector
-from stal.models.detector import Tubelets
 
 CONFIG = "configs/scenes_small_plain.py"
 CLASSES = ("walk", "jump", "wave", "squat", "bow", "spin", "walk_umbrella", "jump_ball", "wave_racket")
-
-
-@pytest.fixture(scope="session")
-def config_path(pytestconfig) -> str:
-    return str(pytestconfig.rootpath / CONFIG)
 
 
 @pytest.fixture(scope="session")
@@ -37,28 +30,8 @@ def settings(config_path, checkpoint, tmp_path) -> PredictSettings:
 
 
 @pytest.fixture(scope="session")
-def stub_detector(config_path) -> StreamDetector:
-    config = load_config(config_path)
-    model = build_model(config).eval()
-
-    def sees_one_actor(clips, proposals=None):
-        box = torch.tensor([8.0, 6.0, 24.0, 30.0]).expand(1, clips.shape[2], 4)
-        scores = torch.zeros(1, len(CLASSES))
-        scores[0, 3] = 0.8
-        return [Tubelets(box, scores, torch.ones(1, clips.shape[2])) for _ in range(len(clips))]
-
-    model.detector.predict = sees_one_actor
-    return StreamDetector(
-        model=model,
-        classes=CLASSES,
-        linker=build_linker(config),
-        transform=TestTransform(size=(36, 48)),
-        num_frames_clip=8,
-        stride=2,
-        step=8,
-        batch_size=3,
-        propose=None,
-    )
+def stub_detector(one_actor_detector) -> StreamDetector:
+    return one_actor_detector(CLASSES, (8.0, 6.0, 24.0, 30.0), (48, 36), 3, 0.8)
 
 
 @pytest.fixture
