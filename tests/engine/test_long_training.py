@@ -1,4 +1,4 @@
-"""Memory and open files of a training of 2,000 iterations."""
+"""Memory and open files of a long training. STAL_NUM_ITERATIONS says how long: 800, or another multiple of 400."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,8 @@ from stal.engine.entry import train
 from stal.engine.train_loop import ExactTrainLoop
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "scenes_small_plain.py")
-NUM_ITERATIONS, WARM_UP = 2000, 400  # by then files are cached and allocators have what they need
+NUM_ITERATIONS = int(os.environ.get("STAL_NUM_ITERATIONS", "800"))
+WARM_UP = 400  # by then files are cached and allocators have what they need
 MAX_GROWTH_MB = 24
 ALLOWED_FILES = 2  # that may be open for a moment
 
