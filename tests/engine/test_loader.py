@@ -1,5 +1,6 @@
 """The data loaders that a config describes."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,17 @@ def test_an_error_in_a_worker_is_raised_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "read_frames", read_frames)
     with pytest.raises(RuntimeError, match="is not what this says"):
         next(iter(loader_of(tmp_path, num_workers=1, multiprocessing_context="fork")))
+
+
+def test_a_loader_that_is_closed_has_ended_its_workers_and_may_start_others(tmp_path):
+    loader = loader_of(tmp_path, num_workers=2, multiprocessing_context="fork")
+    for _ in range(2):
+        assert len(list(loader)) == 2
+        pids = {entry.pid for entry in loader.dataset.readings.entries()}
+        assert len(pids) == 2 and pids <= {child.pid for child in multiprocessing.active_children()}
+        loader.close()
+        assert not pids & {child.pid for child in multiprocessing.active_children()}
+    loader.close()
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

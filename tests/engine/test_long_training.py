@@ -38,16 +38,19 @@ def test_memory_and_open_files_stay_flat(tmp_path, monkeypatch):
     }
     run_iter = ExactTrainLoop.run_iter
     seen: list[tuple[int, float, float, int]] = []
+    pids: set[int] = set()  # of the worker
 
     def run_and_look(loop: ExactTrainLoop, idx: int, batch: Any) -> None:
         run_iter(loop, idx, batch)
         if loop.iter % WARM_UP == 0:
             (worker,) = loop.dataloader._iterator._workers
+            pids.add(worker.pid)
             seen.append((loop.iter, memory_mb("self"), memory_mb(worker.pid), len(os.listdir("/proc/self/fd"))))
 
     monkeypatch.setattr(ExactTrainLoop, "run_iter", run_and_look)
     train(CONFIG, work_dir=str(tmp_path / "work"), options=settings)
     print("\niterations, MB, MB of the worker, open files:", *seen, sep="\n")
+    assert len(pids) == 1 and not any(Path(f"/proc/{pid}").exists() for pid in pids)  # one for all epochs, and gone
     assert [row[0] for row in seen] == list(range(WARM_UP, NUM_ITERATIONS + 1, WARM_UP))
     (_, memory, of_worker, files), *later = seen
     assert max(row[1] for row in later) < memory + MAX_GROWTH_MB
