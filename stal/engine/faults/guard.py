@@ -107,7 +107,7 @@ class GuardHook(Hook):
 def _write_down(runner: Runner, fault: str, batch: Batch, losses: Mapping[str, Any]) -> str:
     """Write a batch to a file, and return what is in it and where it is."""
     iteration, rank = runner.iter + 1, runner.rank
-    values = {name: float(value) for name, value in losses.items()}
+    values = {name: torch.as_tensor(value).item() for name, value in losses.items()}
     about = {"fault": fault, "iteration": iteration, "rank": rank, "seed": runner.seed, "losses": values}
     samples = ", ".join(sample_ids(batch))
     try:
