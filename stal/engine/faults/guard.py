@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import EMAHook, Hook, ParamSchedulerHook, RuntimeInfoHook
 from mmengine.runner import Runner
