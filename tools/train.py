@@ -1,7 +1,5 @@
 """Train a detector."""
 
-from mmengine.dist import is_main_process
-
 from stal.commands import command_line
 from stal.engine.entry import train
 
@@ -49,7 +47,7 @@ def main() -> None:
         tensorboard=args.tensorboard,
         progress=args.progress,
     )
-    if is_main_process():
+    if command_line.is_first_process():
         print(f"trained: {work_dir}")
 
 

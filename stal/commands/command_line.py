@@ -1,6 +1,7 @@
 """What the tools share: their common flags, and errors that people can read."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -79,6 +80,11 @@ def pixel_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and x and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form WIDTHxHEIGHT, such as 160x120")
     return int(height), int(width)
+
+
+def is_first_process() -> bool:
+    """Return whether this process speaks for all that a launcher has started, also once they have left their group."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def run(main: Callable[[], None]) -> None:

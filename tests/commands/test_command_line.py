@@ -69,3 +69,11 @@ def test_a_tool_that_works_just_ends_and_other_errors_are_not_hidden():
     command_line.run(lambda: None)
     with pytest.raises(ZeroDivisionError):
         command_line.run(lambda: fail(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(("rank", "is_first"), [(None, True), ("0", True), ("1", False), ("10", False)])
+def test_the_first_of_several_processes_speaks_for_all(monkeypatch, rank, is_first):
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    assert command_line.is_first_process() is is_first
