@@ -38,7 +38,7 @@ from stal.losses.penalty import Penalty
 from stal.losses.pgd_ex import PGDEx
 from stal.losses.sdn import SDN
 from stal.models.detector import TubeDetector
-from stal.structures import Clip
+from stal.profiling.random_clips import random_clips
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "_base_"
 NUM_SCENES = 4
@@ -90,30 +90,7 @@ def build_detector(case: Case) -> TubeDetector:
 
 def random_batch(case: Case, num_actors: int, device: torch.device) -> PreparedBatch:
     """Return clips of noise in which actors move to the right, side by side."""
-    num_frames, height, width = case.clip_size
-    lefts = torch.arange(num_actors) * width / num_actors
-    shift = torch.linspace(0, width / num_actors / 2, num_frames)
-    x1 = lefts[:, None] + shift
-    boxes = torch.stack(
-        [x1, torch.full_like(x1, height / 4), x1 + width / num_actors / 2, torch.full_like(x1, height * 3 / 4)], dim=-1
-    )
-    clips = [
-        Clip(
-            frames=torch.randint(
-                0, 256, (3, *case.clip_size), dtype=torch.uint8, generator=torch.Generator().manual_seed(number)
-            ),
-            boxes=boxes,
-            valid=torch.ones(num_actors, num_frames, dtype=torch.bool),
-            labels=torch.arange(num_actors),
-            actor_masks=None,
-            video_key=f"video {number}",
-            frame_indices=torch.arange(num_frames),
-            to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
-            video_size=(height, width),
-            scene=number % NUM_SCENES,
-        )
-        for number in range(case.num_clips)
-    ]
+    clips = random_clips(case.num_clips, case.clip_size, num_actors=num_actors, num_scenes=NUM_SCENES)
     return ClipPreprocessor(seed=0).to(device).prepare(clips, training=True)
 
 

@@ -42,6 +42,10 @@ class CheckpointError(StalError, RuntimeError):
     """A checkpoint is missing, broken, refused, or of another model."""
 
 
+class ExportError(StalError, RuntimeError):
+    """A detector cannot be exported, or what was exported does not give what the detector gives."""
+
+
 class PenaltyError(StalError, RuntimeError):
     """A penalty would be silently wrong: it is not told what it needs, or its gradient misses clip or weights."""
 

@@ -24,6 +24,7 @@ ORDER = (
     "engine",
     "seeing",
     "inference",
+    "profiling",
     "report",
     "experiments",
     "commands",

@@ -1,4 +1,4 @@
-"""JHMDB-21: the network and the schedule of UCF101-24. data/README.md says where the files go.
+"""JHMDB-21, in the clips of UCF101-24. data/README.md says where the files go.
 
 `--cfg-options data.fold=2` chooses another of the three divisions into train and test; JHMDB-21 is reported as the mean
 over them.
@@ -20,5 +20,3 @@ data = dict(
     mask_root=None,  # None: <root>/puppet_mask or mask
     allow_missing=False,
 )
-train_dataloader["dataset"].update(with_masks=True)
-model.update(detector=dict(num_classes=21))

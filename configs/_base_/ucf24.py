@@ -1,18 +1,7 @@
-"""UCF101-24, split 1: SlowFast R50 8x8 at 224 pixels. data/README.md says where the files go.
-
-It trains from scratch, and so with GroupNorm: weights of other projects are not read yet.
-"""
-
-from mmengine.optim import CosineAnnealingLR, LinearLR
-from torch.optim import SGD
+"""UCF101-24, split 1, in clips of 32 frames at 224 pixels. data/README.md says where the files go."""
 
 from stal.data.transforms import TestTransform, TrainTransform
 from stal.data.ucf24 import read_ucf24
-from stal.engine.model import DetectionModel
-from stal.engine.optim_wrapper import GuardedOptimWrapper
-from stal.engine.preprocessor import ClipPreprocessor
-from stal.models.backbone import SlowFast
-from stal.models.detector import TubeDetector
 
 data = dict(
     type=read_ucf24,
@@ -44,22 +33,3 @@ test_dataloader = dict(
     num_workers=8,
     dataset=dict(split="test", step=16, transform=dict(type=TestTransform, size=_size), **_clip),
 )
-
-model = dict(
-    type=DetectionModel,
-    data_preprocessor=dict(type=ClipPreprocessor, mixer=None),
-    penalty=None,
-    detector=dict(type=TubeDetector, backbone=dict(type=SlowFast, depth=50, width=64, norm="group"), num_classes=24),
-)
-
-train_cfg = dict(by_epoch=True, max_epochs=12)
-optim_wrapper = dict(
-    type=GuardedOptimWrapper,
-    optimizer=dict(type=SGD, lr=0.01, momentum=0.9, weight_decay=1e-4),
-    clip_grad=dict(max_norm=10.0),
-)
-auto_scale_lr = dict(enable=False, base_batch_size=8)  # the batch that the learning rates are for
-param_scheduler = [
-    dict(type=LinearLR, start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
-    dict(type=CosineAnnealingLR, by_epoch=True, begin=1, end="max_epochs", convert_to_iter_based=True),
-]

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from stal.attribution.baselines import Baseline, without_content
@@ -56,7 +56,7 @@ def attribute(
     - `integrated_gradients`: the mean gradient on the way from a baseline to the clip, times their difference
       (Sundararajan et al. 2017, arXiv 1703.01365). It adds up to the rise of the logit from the baseline to the clip.
     - `grad_cam_slow`, `grad_cam_fast`: the last features of a pathway, weighted by their mean gradients (Selvaraju et
-      al. 2017, arXiv 1610.02391), where they speak for the class.
+      al. 2017, arXiv 1610.02391), where they speak for the class. A backbone with one pathway has the first only.
     - `occlusion`: how much the logit falls if a block of the clip is that of the baseline (Zeiler & Fergus 2014, arXiv
       1311.2901).
 
@@ -75,8 +75,8 @@ def attribute(
         Signed; with the clip's colours, or with one channel for Grad-CAM and occlusion. On the detector's device.
 
     Raises:
-        ConfigError: there is no such method, pathway or baseline, Grad-CAM is asked for a pathway's way in, or
-            SmoothGrad has no generator.
+        ConfigError: there is no such method, pathway or baseline, Grad-CAM is asked for a pathway's way in, SmoothGrad
+            has no generator, or the pathways are to be told apart of a backbone that has one.
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r} is none of {', '.join(get_args(Method))}")
@@ -154,20 +154,38 @@ def _grad_cam(
     As in the paper, what speaks against it is zero. The features' weights are the same everywhere: like features far
     from the tubelet are shown too, though the logit is read from those inside it.
 
-    Captum's interpolation would put the slow frames in the middles of equal parts of the clip: the first and the last
-    are the clip's own. In space, features lie in a grid of the backbone's stride, as RoIAlign takes them.
+    Captum's interpolation would put the slow frames in the middles of equal parts of the clip: they lie where the
+    backbone says. In space, features lie in a grid of its stride, as RoIAlign takes them.
     """
     from captum.attr import LayerGradCam
 
     backbone = score.detector.backbone
-    slow_end, fast_end = backbone.pathway_ends
-    layer = slow_end if method == "grad_cam_slow" else fast_end
-    maps = LayerGradCam(score, layer).attribute(clips.requires_grad_(), relu_attributions=True)
+    slow_end, *fast_ends = backbone.pathway_ends
     num_frames, height, width = clips.shape[2:]
+    if method == "grad_cam_slow":
+        layer, frames = slow_end, backbone.slow_frames(num_frames)
+    elif fast_ends:
+        layer, frames = fast_ends[0], torch.arange(num_frames)
+    else:
+        raise ConfigError(
+            f"method 'grad_cam_fast': {type(backbone).__name__} has one pathway, whose features 'grad_cam_slow' shows"
+        )
+    maps = LayerGradCam(score, layer).attribute(clips.requires_grad_(), relu_attributions=True)
+    maps = _at_every_frame(maps, frames.to(maps.device), num_frames)
     *_, rows, columns = maps.shape
-    maps = F.interpolate(maps, (num_frames, rows, columns), mode="trilinear", align_corners=True)
     grid = (num_frames, rows * backbone.spatial_stride, columns * backbone.spatial_stride)
     return F.interpolate(maps, grid, mode="trilinear", align_corners=False)[..., :height, :width]
+
+
+def _at_every_frame(
+    maps: Float[Tensor, "B 1 t H W"], frames: Int64[Tensor, " t"], num_frames: int
+) -> Float[Tensor, "B 1 T H W"]:
+    """Return maps of some frames, which rise, at every frame of a clip; what lies between them is interpolated."""
+    wanted = torch.arange(num_frames, device=frames.device)
+    after = torch.searchsorted(frames, wanted).clamp(max=len(frames) - 1)
+    before = (after - 1).clamp(min=0)
+    share = ((wanted - frames[before]) / (frames[after] - frames[before]).clamp(min=1)).clamp(0, 1)
+    return torch.lerp(maps[:, :, before], maps[:, :, after], share.to(maps.dtype)[:, None, None])
 
 
 def _occlusion(

@@ -26,7 +26,7 @@ class RoiScore(nn.Module):
         detector: the network.
         tubelet: xyxy pixels of the clip, on each of its frames.
         label: the class.
-        pathway: the way in.
+        pathway: the way in; `both` where the backbone has one pathway, which refuses the others when it is called.
         held: the clip that the other pathway sees, whatever it is given itself; None for the same values. Methods that
             change the clip and look at the score need it, those that differentiate do not.
 

@@ -15,6 +15,7 @@ from stal.errors import ConfigError
 # What a config may set. Written out, since asking mmengine's Runner takes seconds to import it.
 KEYS = {
     "auto_scale_lr",
+    "backbone_weights",
     "custom_hooks",
     "data",
     "default_hooks",

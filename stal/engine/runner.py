@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from stal.data.clips import ClipDataset
 from stal.data.fingerprint import data_fingerprint
+from stal.engine.backbone_weights import load_backbone_weights
 from stal.engine.build import build
 from stal.engine.config import fit_schedules, training_settings, with_options
 from stal.engine.display.validation_pictures import ValidationPictures
@@ -77,7 +78,7 @@ def build_train_runner(
 
     Raises:
         ConfigError: the config asks for what cannot be, such as a penalty on scenes of videos whose scenes are unknown.
-        CheckpointError: the checkpoint to start from cannot be used.
+        CheckpointError: the checkpoint to start from, or the backbone's weights, cannot be used.
     """
     config = wrap_config(config, launcher)
     join_processes(launcher)
@@ -91,6 +92,12 @@ def build_train_runner(
     loader = build_loader(config, "train_dataloader", annotations, seed)
     # By one for all: with disks of their own, or one that does not answer, they could start from different ones.
     start, is_resumed = in_first_process(lambda: _find_start(config, resume))
+    weights = config.get("backbone_weights")
+    if start is None and weights is not None:
+        # The first process hands its weights to the others when its model is wrapped.
+        in_first_process(lambda: load_backbone_weights(model, weights))
+    elif start is None:
+        _refuse_frozen_from_scratch(model.detector.backbone.norm)
     if start is not None:
         order = {"num_processes": get_world_size(), "batch_size": loader.batch_size, "seed": seed}
         check_start(start, model, {**order, **training_settings(config)} if is_resumed else None)
@@ -231,6 +238,15 @@ def _find_start(config: Config, resume: bool | str) -> tuple[str | None, bool]:
 
 def _seed(config: Config) -> int:
     return int((config.get("randomness") or {}).get("seed") or 0)
+
+
+def _refuse_frozen_from_scratch(norm: str) -> None:
+    """Refuse norms that are frozen at what they begin with, which normalises nothing."""
+    if norm == "frozen_batch":
+        raise ConfigError(
+            "model.detector.backbone.norm = 'frozen_batch' needs statistics of another training: name its weights in "
+            "backbone_weights or load_from, or train from scratch with norm='group'"
+        )
 
 
 def _refuse_unknown_scenes(config: Config, annotations: Annotations, penalty: Penalty | None) -> None:

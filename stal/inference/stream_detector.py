@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
+from mmengine.config import Config
 from mmengine.device import get_device
 from torch import Tensor
 
@@ -21,9 +22,11 @@ from stal.engine.faults.checkpoint import load_weights, read_classes
 from stal.engine.model import DetectionModel, clip_result
 from stal.engine.runner import build_linker, build_model
 from stal.errors import ConfigError
+from stal.inference.batches import FittingBatches
 from stal.linking.linker import Linker
 from stal.linking.merging import WindowTubelets
 from stal.models.person_detector import PersonDetector
+from stal.structures import Clip
 
 Propose = Callable[[Window], Float32[Tensor, "_ 4"]]
 
@@ -40,7 +43,7 @@ class StreamDetector:
         num_frames_clip: frames of a window.
         stride: frames of the video from one frame of a window to the next.
         step: frames of the video from one window to the next.
-        batch_size: windows that go through the network at once.
+        batch_size: windows that go through the network at once, as long as the memory is enough for them.
         propose: gives boxes on the keyframe of a window, xyxy pixels of its clip; None for the model's own.
         proposed_videos: keys of the videos that `propose` knows; None for any.
     """
@@ -69,13 +72,17 @@ class StreamDetector:
     def windows(
         self, frames: Iterable[UInt8[np.ndarray, "H W 3"]], keyframes: Iterable[int], video_key: str
     ) -> Iterator[Window]:
-        """Return the windows around keyframes, see `stream_windows`."""
+        """Return the windows around keyframes, see `stream_windows`.
+
+        Windows that overlap share what is done frame by frame: a frame is decoded, transformed and sent to the device
+        once.
+        """
         return stream_windows(
             frames,
             keyframes,
             num_frames_clip=self.num_frames_clip,
             stride=self.stride,
-            transform=self.transform,
+            transform=self._to_device,
             video_key=video_key,
         )
 
@@ -84,16 +91,28 @@ class StreamDetector:
         return test_keyframes(num_frames, self.num_frames_clip, self.stride, step or self.step).tolist()
 
     def detect(self, windows: Iterable[Window]) -> Iterator[WindowTubelets]:
-        """Give what is seen in each window, in pixels of the video; at most a batch of windows is held."""
-        remaining = iter(windows)
-        while batch := list(islice(remaining, self.batch_size)):
-            clips = self.model.data_preprocessor.prepare([window.clip for window in batch]).batch.clips
-            proposals = None
-            if self.propose is not None:
-                proposals = [self.propose(window).to(clips.device) for window in batch]
-            for window, tubelets in zip(batch, self.model.detector.predict(clips, proposals), strict=True):
-                found = clip_result(tubelets, window.clip)
-                yield found.frames, found.boxes, found.presence[:, :, None] * found.class_scores[:, None]
+        """Give what is seen in each window, in pixels of the video; at most a batch of windows is held.
+
+        Raises:
+            DeviceMemoryError: the memory is not enough for one window.
+        """
+        return self._batches.map(self._detect_batch, windows)
+
+    @cached_property
+    def _batches(self) -> FittingBatches:
+        return FittingBatches(self.batch_size)
+
+    def _to_device(self, clip: Clip, generator: np.random.Generator) -> Clip:
+        return self.transform(clip, generator).pixels_to(self.model.data_preprocessor.device)
+
+    def _detect_batch(self, batch: list[Window]) -> list[WindowTubelets]:
+        clips = self.model.data_preprocessor.prepare([window.clip for window in batch]).batch.clips
+        proposals = None
+        if self.propose is not None:
+            proposals = [self.propose(window).to(clips.device) for window in batch]
+        seen = self.model.detector.predict(clips, proposals)
+        found = [clip_result(tubelets, window.clip) for tubelets, window in zip(seen, batch, strict=True)]
+        return [(of.frames, of.boxes, of.presence[:, :, None] * of.class_scores[:, None]) for of in found]
 
 
 def load_detector(
@@ -123,19 +142,13 @@ def load_detector(
         CheckpointError: the checkpoint cannot be used, or does not name its classes.
     """
     config = with_options(load_config(config_path), options or {})
-    trained_on = config.model.get("proposals", "network")
-    if proposals == "network" and trained_on != "network":
-        raise ConfigError(
-            f"model.proposals = {trained_on!r} in {config_path}: this detector was not trained to find actors itself; "
-            "give it proposals (--proposals torchvision, or a file)"
-        )
+    if proposals == "network":
+        refuse_own_proposals(config, config_path, "give it proposals (--proposals torchvision, or a file)")
     classes = read_classes(checkpoint)
     place = _checked_device(device or get_device())
     proposal_file = ProposalFile(proposals) if proposals.endswith(".npz") else None
     propose = _build_proposer(proposal_file or proposals, place)
-    model = build_model(with_options(config, {"model.proposals": "network"}))
-    load_weights(model, checkpoint)
-    model.to(place).eval()
+    model = load_trained_model(config, checkpoint).to(place)
     testing = build(config.test_dataloader, "test_dataloader")
     clips = testing["dataset"]
     span = clips["num_frames_clip"] * clips["stride"]
@@ -153,6 +166,27 @@ def load_detector(
         propose=propose,
         proposed_videos=proposal_file,
     )
+
+
+def load_trained_model(config: Config, checkpoint: str) -> DetectionModel:
+    """Return the model of a config with the weights of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+    model = build_model(with_options(config, {"model.proposals": "network"}))
+    load_weights(model, checkpoint)
+    return model.eval()
+
+
+def refuse_own_proposals(config: Config, config_path: str, remedy: str) -> None:
+    """Raise a ConfigError if the detector of a config did not learn to propose boxes."""
+    trained_on = config.model.get("proposals", "network")
+    if trained_on != "network":
+        raise ConfigError(
+            f"model.proposals = {trained_on!r} in {config_path}: this detector was not trained to find actors itself; "
+            f"{remedy}"
+        )
 
 
 def _build_proposer(proposals: str | ProposalFile, device: torch.device) -> Propose | None:

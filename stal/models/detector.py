@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stal.errors import ConfigError
 from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
-from stal.models.backbone import PathwayFeatures, SlowFast
+from stal.models.backbone import Backbone, PathwayFeatures
 from stal.models.proposals import KeyframeProposals
 from stal.models.roi_head import RegressionStep, TubeletClassifier, TubeletRegressor, encode_boxes
 from stal.ops.tubelets import clip_boxes, fill_frames, nms_per_class, tubelet_iou
@@ -54,13 +54,13 @@ class TrainOutput(NamedTuple):
 
 
 class TubeDetector(nn.Module):
-    """SlowFast, proposals on the keyframe, and an RoI head that first follows an actor and then scores what it does.
+    """A backbone, proposals on the keyframe, and an RoI head that first follows an actor and then scores what it does.
 
-        clip -> SlowFast -> features -> proposals on the keyframe -> the box repeated over the clip (a cuboid)
+        clip -> backbone -> features -> proposals on the keyframe -> the box repeated over the clip (a cuboid)
              -> regressor: a box and a presence on every frame (a tubelet) -> classifier: class logits of the tubelet
 
     Args:
-        backbone: gives the features; see `SlowFast` for what it must declare.
+        backbone: gives the features, such as `SlowFast`; see `Backbone` for what it must declare.
         num_classes: number of classes.
         proposals: arguments of `KeyframeProposals`.
         regressor: arguments of `TubeletRegressor`.
@@ -76,7 +76,7 @@ class TubeDetector(nn.Module):
 
     def __init__(
         self,
-        backbone: SlowFast,
+        backbone: Backbone,
         *,
         num_classes: int,
         proposals: dict[str, Any] | None = None,
@@ -185,19 +185,46 @@ class TubeDetector(nn.Module):
         self, clips: Float[Tensor, "B C T H W"], proposals: list[Float32[Tensor, "_ 4"]] | None = None
     ) -> list[Tubelets]:
         """Return the tubelets of each normalised clip; `proposals` on the keyframes replace the detector's own."""
+        return [
+            suppress(tubelets, nms_iou=self.nms_iou, min_score=self.min_score)
+            for tubelets in self.every_tubelet(clips, proposals)
+        ]
+
+    @torch.no_grad()
+    def every_tubelet(
+        self, clips: Float[Tensor, "B C T H W"], proposals: list[Float32[Tensor, "_ 4"]] | None = None
+    ) -> list[Tubelets]:
+        """Return the tubelet of each proposal in each normalised clip: those of `predict` before any is suppressed."""
         features = self.backbone(clips)
         num_frames, height, width = clips.shape[2:]
         if proposals is None:
             proposals, _ = self.proposals(features, (height, width))
         clip_index = _clip_index(proposals)
-        cuboids = torch.cat(proposals)[:, None].expand(-1, num_frames, -1)
-        last = self._regress(features, cuboids, clip_index)[-1]
-        boxes = clip_boxes(last.tubelets, height, width)
-        scores = self._classify(features, boxes, clip_index)[0].sigmoid()
+        every = self.follow(features, torch.cat(proposals), clip_index, (num_frames, height, width))
         return [
-            self._suppress(Tubelets(boxes[own], scores[own], last.presence[own].sigmoid()))
-            for own in (clip_index == clip for clip in range(len(clips)))
+            Tubelets(*(values[own] for values in every)) for own in (clip_index == clip for clip in range(len(clips)))
         ]
+
+    def follow(
+        self,
+        features: PathwayFeatures,
+        boxes: Float[Tensor, "R 4"],
+        clip_index: Int64[Tensor, " R"] | None,
+        clip_shape: tuple[int, int, int],
+    ) -> Tubelets:
+        """Return the tubelets that boxes on the keyframes become, of all clips together.
+
+        Args:
+            features: of the clips.
+            boxes: xyxy pixels of the clip.
+            clip_index: the clip of each box; None: every clip has as many, those of clip 0 first.
+            clip_shape: (frames, height, width) of the clips.
+        """
+        num_frames, height, width = clip_shape
+        last = self._regress(features, boxes[:, None].expand(-1, num_frames, -1), clip_index)[-1]
+        tubelets = clip_boxes(last.tubelets, height, width)
+        scores = self._classify(features, tubelets, clip_index)[0].sigmoid()
+        return Tubelets(tubelets, scores, last.presence.sigmoid())
 
     def class_logits(
         self,
@@ -218,24 +245,31 @@ class TubeDetector(nn.Module):
         """
         return self._classify(self.backbone(clips, slow_clips), tubelets, clip_index, dropout)[0]
 
-    def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor) -> list[RegressionStep]:
+    def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor | None) -> list[RegressionStep]:
         return self.regressor(features, cuboids, clip_index, (self.backbone.spatial_stride, self.backbone.fine_stride))
 
     def _classify(
-        self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor, dropout: Tensor | None = None
+        self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor | None, dropout: Tensor | None = None
     ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R F"]]:
         """Return the class logits of tubelets, and the features that they are a linear function of."""
-        slow_frames = self.backbone.slow_frames(features.fast.shape[2]).to(tubelets.device)
+        slow_frames = self.backbone.slow_frames(tubelets.shape[1]).to(tubelets.device)
         scale = 1 / self.backbone.spatial_stride
         logits, pooled = self.classifier(features, tubelets, clip_index, slow_frames, scale, dropout)
         return logits.to(torch.promote_types(logits.dtype, torch.float32)), pooled
 
-    def _suppress(self, tubelets: Tubelets) -> Tubelets:
-        """Return the tubelets of one clip after NMS per class, without those that no class is left of."""
-        iou = tubelet_iou(tubelets.boxes, tubelets.boxes)
-        kept = nms_per_class(iou, tubelets.class_scores, self.nms_iou) & (tubelets.class_scores >= self.min_score)
-        rows = kept.any(1)
-        return Tubelets(tubelets.boxes[rows], (tubelets.class_scores * kept)[rows], tubelets.presence[rows])
+
+def suppress(tubelets: Tubelets, *, nms_iou: float, min_score: float) -> Tubelets:
+    """Return the tubelets of one clip after NMS per class, without those that no class is left of.
+
+    Args:
+        tubelets: of one clip.
+        nms_iou: mean IoU over which the worse of two tubelets of a class is dropped.
+        min_score: class scores below this are dropped.
+    """
+    iou = tubelet_iou(tubelets.boxes, tubelets.boxes)
+    kept = nms_per_class(iou, tubelets.class_scores, nms_iou) & (tubelets.class_scores >= min_score)
+    rows = kept.any(1)
+    return Tubelets(tubelets.boxes[rows], (tubelets.class_scores * kept)[rows], tubelets.presence[rows])
 
 
 def _clip_index(per_clip: list[Tensor]) -> Int64[Tensor, " _"]:

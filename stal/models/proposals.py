@@ -67,10 +67,7 @@ class KeyframeProposals(nn.Module):
             clip_size: (height, width) of the clips.
             actor_boxes: actors on the keyframe of each clip; needed in training.
         """
-        slow, fast, _ = features
-        keyframe = fast.shape[2] // 2
-        slow_keyframe = keyframe * slow.shape[2] // fast.shape[2]
-        keyframe_features = self.reduce(torch.cat([slow[:, :, slow_keyframe], fast[:, :, keyframe]], dim=1))
+        keyframe_features = self.keyframe_features(features)
         num_clips = len(keyframe_features)
         # The anchor generator only asks this for its size.
         images = ImageList(keyframe_features.new_empty(num_clips, 1, *clip_size), [clip_size] * num_clips)
@@ -82,3 +79,7 @@ class KeyframeProposals(nn.Module):
             for name, key in (("loss_objectness", "loss_objectness"), ("loss_proposal_box", "loss_rpn_box_reg"))
             if key in losses
         }
+
+    def keyframe_features(self, features: PathwayFeatures) -> Float[Tensor, "B C H W"]:
+        """Return the reduced features of the keyframe, which the region proposal network sees."""
+        return self.reduce(torch.cat([maps[:, :, maps.shape[2] // 2] for maps in features.coarse], dim=1))

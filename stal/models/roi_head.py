@@ -56,8 +56,8 @@ class TubeletRegressor(nn.Module):
 
     It does so in steps, each with weights of its own and from the tubelets of the one before (Cai & Vasconcelos 2018,
     Cascade R-CNN): the first sees a box that stands still, the next ones a tubelet that follows the actor. The slow
-    features are repeated over the frames that they stand for and joined to the fast ones; fine ones say where the
-    actor's outline is.
+    features are repeated over the frames that they stand for and joined to the fast ones, if there are any; fine ones
+    say where the actor's outline is.
 
     Args:
         in_channels: channels of the slow and the fast features together.
@@ -85,7 +85,7 @@ class TubeletRegressor(nn.Module):
         self,
         features: PathwayFeatures,
         tubelets: Float[Tensor, "R T 4"],
-        batch_index: Int64[Tensor, " R"],
+        batch_index: Int64[Tensor, " R"] | None,
         strides: tuple[int, int],
     ) -> list[RegressionStep]:
         """Return the steps, the first of which starts from `tubelets`; the last one's tubelets are the result.
@@ -93,17 +93,16 @@ class TubeletRegressor(nn.Module):
         Args:
             features: of the clips.
             tubelets: xyxy pixels of the clip.
-            batch_index: the clip of each tubelet.
+            batch_index: the clip of each tubelet; None as in `tube_roi_align`.
             strides: pixels of the clip from one feature to the next, of the coarse and of the fine ones.
         """
-        slow, fast, fine = features
-        slow = slow.repeat_interleave(fast.shape[2] // slow.shape[2], dim=2)
-        joined = self.reduce(torch.cat([slow, fast], dim=1))
+        num_frames = max(maps.shape[2] for maps in features.coarse)
+        joined = self.reduce(torch.cat([_repeated(maps, num_frames) for maps in features.coarse], dim=1))
         steps = []
         for layers in self.steps:
             pooled = [
-                tube_roi_align(maps, tubelets, batch_index, (self.bins, self.bins), spatial_scale=1 / stride)
-                for maps, stride in zip((joined, fine), strides, strict=True)
+                _pool_every_frame(maps, tubelets, batch_index, self.bins, 1 / stride)
+                for maps, stride in zip((joined, features.fine), strides, strict=True)
             ]
             output = layers(torch.cat(pooled, dim=1).transpose(1, 2).flatten(2)).float()
             steps.append(RegressionStep(tubelets, output[..., :4], output[..., 4]))
@@ -139,7 +138,7 @@ class TubeletClassifier(nn.Module):
         self,
         features: PathwayFeatures,
         tubelets: Float[Tensor, "R T 4"],
-        batch_index: Int64[Tensor, " R"],
+        batch_index: Int64[Tensor, " R"] | None,
         slow_frames: Int64[Tensor, " T_slow"],
         spatial_scale: float,
         dropout: Float[Tensor, "R F"] | None = None,
@@ -149,25 +148,48 @@ class TubeletClassifier(nn.Module):
         Args:
             features: of the clips.
             tubelets: xyxy pixels of the clip.
-            batch_index: the clip of each tubelet.
-            slow_frames: the frames of the clip that the slow pathway sees.
+            batch_index: the clip of each tubelet; None as in `tube_roi_align`.
+            slow_frames: the frames of the clip that the slow features stand for.
             spatial_scale: features a pixel.
             dropout: what the pooled features are multiplied by; None draws it.
         """
-        slow, fast, _ = features
+        seen = [(features.slow, tubelets[:, slow_frames])]
+        if features.fast is not None:
+            seen.append((features.fast, tubelets))
         size = (self.bins, self.bins)
         pooled = torch.cat(
-            [
-                tube_roi_align(slow, tubelets[:, slow_frames], batch_index, size, spatial_scale=spatial_scale).mean(2),
-                tube_roi_align(fast, tubelets, batch_index, size, spatial_scale=spatial_scale).mean(2),
-            ],
-            dim=1,
+            [tube_roi_align(*each, batch_index, size, spatial_scale=spatial_scale).mean(2) for each in seen], dim=1
         )
         strongest = pooled.amax((2, 3))
-        dropout = self.draw_dropout(len(strongest)) if dropout is None else dropout
+        dropout = self.draw_dropout(strongest.shape[0]) if dropout is None else dropout
         return self.logits(strongest * dropout.to(strongest.dtype)), strongest
 
     def draw_dropout(self, num_tubelets: int) -> Float[Tensor, "R F"]:
         """Return a draw of dropout: what features are multiplied by; ones outside training."""
         ones = self.logits.weight.new_ones(num_tubelets, self.logits.in_features)
         return F.dropout(ones, self.dropout, self.training)
+
+
+def _repeated(maps: Float[Tensor, "B C t H W"], num_frames: int) -> Float[Tensor, "B C T H W"]:
+    """Return features that each stand for equally many frames, at every one of them."""
+    return maps if maps.shape[2] == num_frames else maps.repeat_interleave(num_frames // maps.shape[2], dim=2)
+
+
+def _pool_every_frame(
+    maps: Float[Tensor, "B C t H W"],
+    tubelets: Float[Tensor, "R T 4"],
+    batch_index: Int64[Tensor, " R"] | None,
+    bins: int,
+    spatial_scale: float,
+) -> Float[Tensor, "R C T h w"]:
+    """Return what `tube_roi_align` gives of `_repeated` features, without a copy of them for every frame."""
+    num_tubelets, num_frames, _ = tubelets.shape
+    num_steps = maps.shape[2]
+    repeats = num_frames // num_steps
+    if repeats > 1:  # a tubelet becomes several, each with one of the frames that a feature stands for
+        tubelets = tubelets.unflatten(1, (num_steps, repeats)).transpose(1, 2).flatten(0, 1)
+        batch_index = None if batch_index is None else batch_index.repeat_interleave(repeats)
+    pooled = tube_roi_align(maps, tubelets, batch_index, (bins, bins), spatial_scale=spatial_scale)
+    if repeats == 1:
+        return pooled
+    return pooled.unflatten(0, (num_tubelets, repeats)).movedim(1, 3).flatten(2, 3)

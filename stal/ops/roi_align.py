@@ -56,7 +56,7 @@ def roi_align(
 def tube_roi_align(
     features: Float[Tensor, "B C T H W"],
     tubelets: Float[Tensor, "R T 4"],
-    batch_index: Int64[Tensor, " R"],
+    batch_index: Int64[Tensor, " R"] | None,
     output_size: tuple[int, int],
     *,
     spatial_scale: float,
@@ -70,7 +70,8 @@ def tube_roi_align(
         features: one map per clip and feature frame.
         tubelets: xyxy pixels of the clip, one box per feature frame, treated as constants. A frame on which the actor
             is absent still needs a finite box; what is pooled there is for the caller to mask.
-        batch_index: clip of every tubelet; tubelets sorted by clip save a copy of the result.
+        batch_index: clip of every tubelet; tubelets sorted by clip save a copy of the result. None: every clip has as
+            many, those of clip 0 first. Then no value is looked at, which `torch.export` asks for.
         output_size: bins (height, width).
         spatial_scale: size of a feature map divided by that of its clip, such as 1 / 16.
         sampling_ratio: samples per bin and axis; 0 or less takes as many as a bin has feature pixels, rounded up.
@@ -87,13 +88,15 @@ def tube_roi_align(
 def _pool(
     features: Float[Tensor, "B C T H W"],
     boxes: Float[Tensor, "R T 4"],
-    batch_index: Int64[Tensor, " R"],
+    batch_index: Int64[Tensor, " R"] | None,
     output_size: tuple[int, int],
     spatial_scale: float,
     sampling_ratio: int,
     aligned: bool,
 ) -> Float[Tensor, "R C T h w"]:
     """Build the interpolation matrices and contract each clip's features with those of its own RoIs."""
+    if batch_index is None:
+        return _pool_evenly(features, boxes, output_size, spatial_scale, sampling_ratio, aligned)
     clip_of = _checked_clips(features, boxes, batch_index, output_size)
     with torch.autocast(features.device.type, enabled=False):
         dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
@@ -114,14 +117,40 @@ def _pool(
         return pooled.to(features.dtype)
 
 
+def _pool_evenly(
+    features: Float[Tensor, "B C T H W"],
+    boxes: Float[Tensor, "R T 4"],
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Float[Tensor, "R C T h w"]:
+    """Return what `_pool` does where every clip has as many RoIs, those of clip 0 first: one product for all clips."""
+    (num_clips, _, num_frames, height, width), (bins_y, bins_x) = features.shape, output_size
+    if boxes.shape[1:] != (num_frames, 4) or boxes.shape[0] % num_clips:
+        raise ShapeError(
+            f"RoIAlign: boxes {tuple(boxes.shape)} must be (R, {num_frames}, 4), where R is a multiple of {num_clips}, "
+            "the number of clips: without a batch_index every clip has as many"
+        )
+    with torch.autocast(features.device.type, enabled=False):
+        dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+        scaled = boxes.detach().to(dtype) * spatial_scale - (0.5 if aligned else 0.0)
+        x1, y1, x2, y2 = scaled.reshape(num_clips, -1, num_frames, 4).transpose(1, 2).unbind(-1)  # each (B, T, P)
+        weights_y = _interpolation_matrices(y1, y2, bins_y, height, sampling_ratio, aligned)
+        weights_x = _interpolation_matrices(x1, x2, bins_x, width, sampling_ratio, aligned)
+        maps = features.to(dtype).permute(0, 2, 3, 4, 1).contiguous()
+        pooled = _contract(maps, weights_y, weights_x).permute(0, 2, 5, 1, 3, 4)
+        return pooled.flatten(0, 1).to(features.dtype)
+
+
 def _contract(
-    clip: Float[Tensor, "T H W C"], weights_y: Float[Tensor, "T R h H"], weights_x: Float[Tensor, "T R w W"]
-) -> Float[Tensor, "T R h w C"]:
-    """Interpolate one clip's features along y, then along x."""
-    frames, height, width, channels = clip.shape
-    _, rois, bins_y, _ = weights_y.shape
-    rows = weights_y.reshape(frames, rois * bins_y, height) @ clip.reshape(frames, height, width * channels)
-    return weights_x.unsqueeze(2) @ rows.reshape(frames, rois, bins_y, width, channels)
+    maps: Float[Tensor, "*F H W C"], weights_y: Float[Tensor, "*F R h H"], weights_x: Float[Tensor, "*F R w W"]
+) -> Float[Tensor, "*F R h w C"]:
+    """Interpolate feature maps along y, then along x."""
+    *frames, height, width, channels = maps.shape
+    rois, bins_y = weights_y.shape[-3:-1]
+    rows = weights_y.reshape(*frames, rois * bins_y, height) @ maps.reshape(*frames, height, width * channels)
+    return weights_x.unsqueeze(-3) @ rows.reshape(*frames, rois, bins_y, width, channels)
 
 
 def _interpolation_matrices(

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from stal.engine.config import fit_schedules, load_config
 from stal.engine.runner import (
+    _refuse_frozen_from_scratch,
     _refuse_unknown_scenes,
     build_linker,
     build_protocol,
@@ -68,6 +69,17 @@ def test_a_penalty_on_scenes_is_refused_where_they_are_unknown_or_more(penalty, 
     config = load_config(CONFIG, {"model.penalty": {"weight": 1.0, **penalty}})
     with pytest.raises(ConfigError, match=f"model.penalty: {penalty['type'].rpartition('.')[2]} .*{message}"):
         build_train_runner(config, videos_on(*scenes))
+
+
+@pytest.mark.parametrize("norm", ["group", "layer", "batch"])
+def test_norms_that_learn_need_no_weights(norm):
+    assert _refuse_frozen_from_scratch(norm) is None
+
+
+def test_frozen_norms_are_refused_without_weights():
+    config = load_config(CONFIG, {"model.detector.backbone.norm": "frozen_batch"})
+    with pytest.raises(ConfigError, match=r"'frozen_batch' needs .* backbone_weights or load_from, .*norm='group'"):
+        build_train_runner(config, videos_on(None))
 
 
 def test_a_penalty_on_scenes_takes_videos_of_which_some_show_fewer():

@@ -1,6 +1,7 @@
-"""A detector that sees one actor, in one place of every frame."""
+"""A detector with random weights, and one that sees one actor, in one place of every frame."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +13,22 @@ from stal.inference.stream_detector import StreamDetector
 from stal.models.detector import Tubelets
 
 CONFIG = "configs/scenes_small_plain.py"
+CLASSES = ("walk", "jump", "wave", "squat", "bow", "spin", "walk_umbrella", "jump_ball", "wave_racket")
 
 
 @pytest.fixture(scope="session")
 def config_path(pytestconfig) -> str:
     return str(pytestconfig.rootpath / CONFIG)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(config_path, tmp_path_factory) -> Path:
+    """Path of a checkpoint of `config_path` that was not trained."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("checkpoint") / "untrained.pth"
+    weights = build_model(load_config(config_path)).state_dict()
+    torch.save({"state_dict": weights, "meta": {"dataset_meta": {"classes": CLASSES}}}, path)
+    return path
 
 
 @pytest.fixture(scope="session")

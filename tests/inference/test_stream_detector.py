@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from stal.data.scenes.generate import generate
 from stal.data.video.stream import open_stream
 from stal.engine.build import build
 from stal.engine.config import load_config, with_options
-from stal.engine.runner import build_model
 from stal.errors import AnnotationError, CheckpointError, ConfigError, DataNotFoundError
 from stal.inference.stream_detector import load_detector
 from stal.linking.merging import merge_in_order
@@ -21,15 +21,6 @@ CONFIG = str(Path(__file__).parents[2] / "configs" / "scenes_small_plain.py")
 CLASSES = ("walk", "jump", "wave", "squat", "bow", "spin", "walk_umbrella", "jump_ball", "wave_racket")
 # The config's detector is given its proposals, and an untrained network's scores are low.
 SETTINGS = {"device": "cpu", "options": {"model.proposals": "network", "model.detector.min_score": 1e-6}}
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("checkpoint") / "untrained.pth"
-    weights = build_model(load_config(CONFIG)).state_dict()
-    torch.save({"state_dict": weights, "meta": {"dataset_meta": {"classes": CLASSES}}}, path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +131,39 @@ def test_a_checkpoint_names_its_classes(tmp_path):
     torch.save({"state_dict": {}, "meta": {}}, tmp_path / "bare.pth")
     with pytest.raises(CheckpointError, match="does not name its classes"):
         load_detector(CONFIG, str(tmp_path / "bare.pth"), **SETTINGS)
+
+
+def test_windows_that_overlap_share_what_is_done_frame_by_frame(checkpoint, video):
+    detector = load_detector(CONFIG, str(checkpoint), step=2, **SETTINGS)
+    transformed = []
+
+    def counted(clip, generator):
+        transformed.extend(clip.frame_indices.tolist())
+        return detector.transform(clip, generator)
+
+    counting = dataclasses.replace(detector, transform=counted)
+    stream = open_stream(video.path)
+    windows = list(counting.windows(stream.frames(), counting.keyframes(stream.num_frames), "video"))
+    assert len(windows) > stream.num_frames / 3
+    assert transformed == list(range(stream.num_frames))
+
+
+def test_windows_for_which_the_memory_is_short_are_seen_as_others(checkpoint, video, monkeypatch, caplog):
+    detector = load_detector(CONFIG, str(checkpoint), batch_size=8, step=4, **SETTINGS)
+    expected = detections_of(detector, video)
+    predict, sizes = detector.model.detector.predict, []
+
+    def predict_at_most_three(clips, proposals=None):
+        sizes.append(len(clips))
+        if len(clips) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predict(clips, proposals)
+
+    monkeypatch.setattr(detector.model.detector, "predict", predict_at_most_three)
+    found = detections_of(detector, video)
+    assert sizes[:3] == [8, 4, 2]
+    assert "not enough memory for 8 clips at once: from now on 4" in caplog.text
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4)
+    detections_of(detector, video)
+    assert max(sizes[3:]) == 2  # also for the next video

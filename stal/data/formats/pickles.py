@@ -22,7 +22,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 # What pickle documents that a broken file may raise, and what its opcodes were seen to raise on random bytes.
-_BROKEN = (
+BROKEN_PICKLE = (
     pickle.UnpicklingError,
     AttributeError,
     EOFError,
@@ -43,14 +43,25 @@ class _PlainUnpickler(pickle.Unpickler):
         """Return what stands for a global; numpy 1 wrote `numpy.core` where numpy 2 has `numpy._core`."""
         module = module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins")
         if (module, name) not in _ALLOWED:
-            raise _RefusedGlobalError(f"{module}.{name}")
+            raise RefusedGlobalError(f"{module}.{name}")
         function = _ALLOWED[module, name]
         # A pickle may set attributes of what it gets: it shall not get what the next one gets too.
         return lambda *arguments: function(*arguments)
 
 
-class _RefusedGlobalError(Exception):
-    """A pickle asked for a global that no annotation needs."""
+class RefusedGlobalError(Exception):
+    """A pickle asked for a global that no file of plain values needs."""
+
+
+def unpickle(path: Path) -> Any:
+    """Return what a pickle of containers, numbers, texts and numpy arrays holds, also one that Python 2 wrote.
+
+    Raises:
+        RefusedGlobalError: it asks for something else, whose name this is.
+        Exception: one of `BROKEN_PICKLE`, if it is no whole pickle.
+    """
+    with path.open("rb") as file:
+        return _PlainUnpickler(file, encoding="latin1").load()
 
 
 def load_pickle(path: str | Path) -> Any:
@@ -66,16 +77,15 @@ def load_pickle(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise DataNotFoundError(f"{path}: there is no such annotation file (data/README.md says where to get it)")
-    with path.open("rb") as file:
-        try:
-            return _PlainUnpickler(file, encoding="latin1").load()
-        except _RefusedGlobalError as error:
-            raise AnnotationError(
-                f"{path}: refused, because it asks for `{error}`, which could run code and which no annotation needs; "
-                "get the file from the source that data/README.md names"
-            ) from error
-        except _BROKEN as error:
-            raise AnnotationError(
-                f"{path}: not a whole pickle ({type(error).__name__}: {error}; the file has {path.stat().st_size} "
-                "bytes); download it again"
-            ) from error
+    try:
+        return unpickle(path)
+    except RefusedGlobalError as error:
+        raise AnnotationError(
+            f"{path}: refused, because it asks for `{error}`, which could run code and which no annotation needs; "
+            "get the file from the source that data/README.md names"
+        ) from error
+    except BROKEN_PICKLE as error:
+        raise AnnotationError(
+            f"{path}: not a whole pickle ({type(error).__name__}: {error}; the file has {path.stat().st_size} "
+            "bytes); download it again"
+        ) from error

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from stal.engine.faults.checkpoint_file import LAST_CHECKPOINT, check_file
 from stal.errors import CheckpointError
+from stal.models.weights.differences import describe_differences
 
 _logger = logging.getLogger(__name__)
 
 _WEIGHTS = ("state_dict", "ema_state_dict")
 _NAME = re.compile(r"(epoch|iter)_(\d+)\.pth")  # of a checkpoint that can be resumed from
-_NAMED_KEYS = 6  # how many keys an error names
 
 # What torch.load raises on files that are cut short, altered, or something else altogether.
 _BROKEN_FILE = (
@@ -46,9 +46,28 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
         CheckpointError: the file is missing, not a checkpoint, cut short, altered, or would run code when opened.
     """
     path = find_checkpoint(path)
+    checkpoint = read_tensors(path, map_location)
+    weights = [checkpoint[key] for key in _WEIGHTS if key in checkpoint] if isinstance(checkpoint, dict) else []
+    if not weights or "state_dict" not in checkpoint or not all(map(_is_weights, weights)):
+        raise CheckpointError(
+            f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training"
+        )
+    return checkpoint
+
+
+def read_tensors(path: Path, map_location: Any = "cpu") -> Any:
+    """Return the content of a file that torch wrote, opened with `weights_only=True`.
+
+    Args:
+        path: the file.
+        map_location: device for the tensors.
+
+    Raises:
+        CheckpointError: it is not such a file, cut short, altered, or would run code when opened.
+    """
     try:
         check_file(path)
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         asked_for = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(
@@ -61,13 +80,9 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: Any = "cpu") -> 
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error.strerror or error})") from error
     except _BROKEN_FILE as error:
-        raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
-    weights = [checkpoint[key] for key in _WEIGHTS if key in checkpoint] if isinstance(checkpoint, dict) else []
-    if not weights or "state_dict" not in checkpoint or not all(map(_is_weights, weights)):
         raise CheckpointError(
-            f"checkpoint {path} has no `state_dict` of weights; it was not written by stal's training"
-        )
-    return checkpoint
+            f"checkpoint {path} is broken or cut short ({error}); use an earlier one, or get it again"
+        ) from error
 
 
 def _is_weights(value: Any) -> bool:
@@ -167,24 +182,10 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 def check_weights(model: nn.Module, state_dict: Mapping[str, Tensor], origin: str) -> None:
     """Raise a CheckpointError that names the differences unless `state_dict` is one of this very model."""
-    own = model.state_dict()
-    differences = {
-        "missing": [key for key in own if key not in state_dict],
-        "not in this model": [key for key in state_dict if key not in own],
-        "of another shape": [
-            f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in state_dict and state_dict[key].shape != own[key].shape
-        ],
-    }
-    texts = [
-        f"{len(keys)} weights {what} ({', '.join(keys[:_NAMED_KEYS])}{', ...' if len(keys) > _NAMED_KEYS else ''})"
-        for what, keys in differences.items()
-        if keys
-    ]
-    if texts:
+    differences = describe_differences(model.state_dict(), state_dict)
+    if differences:
         raise CheckpointError(
-            f"checkpoint {origin} is of another model: {'; '.join(texts)}; use the config that it was trained with"
+            f"checkpoint {origin} is of another model: {differences}; use the config that it was trained with"
         )
 
 

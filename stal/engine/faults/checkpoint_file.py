@@ -96,7 +96,9 @@ def _check_archive(path: Path, file: BinaryIO) -> None:
             if comment_bytes != len(archive.comment):
                 raise zipfile.BadZipFile("its comment is cut off")
     except _BROKEN_ARCHIVE as error:
-        raise CheckpointError(f"checkpoint {path} is broken or cut short ({error}); use an earlier one") from error
+        raise CheckpointError(
+            f"checkpoint {path} is broken or cut short ({error}); use an earlier one, or get it again"
+        ) from error
     if altered is not None:
         raise CheckpointError(f"checkpoint {path} is broken: its part {altered} was altered since it was written")
 

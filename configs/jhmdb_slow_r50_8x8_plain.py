@@ -1,0 +1,17 @@
+"""JHMDB-21, slow-only R50 8x8, no mixing, no penalty: the baseline.
+
+python tools/train.py configs/jhmdb_slow_r50_8x8_plain.py --cfg-options data.fold=1
+Give each of the three folds a --work-dir of its own; data/README.md says how their tests become one result.
+Weights: weights/slow_r50_8x8.pth, which tools/convert_weights.py makes of published ones (docs/weights.md).
+Recipe: PySlowFast's for AVA; `_base_/finetune.py` says what is taken from where, and what is not.
+Result: not yet measured.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.jhmdb import *
+    from ._base_.runtime import *
+    from ._base_.slow_r50_8x8 import *
+
+model.update(detector=dict(num_classes=21))

@@ -1,0 +1,1 @@
+"""Weights of other projects' networks, as weights of this project's backbones."""
