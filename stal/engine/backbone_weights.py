@@ -1,6 +1,5 @@
 """The weights that a training's backbone begins with, from a file that tools/convert_weights.py wrote."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ BACKBONE_META = "backbone_weights"
 
 # What weights mean by a network and their shapes do not tell, by the names of the backbone's arguments.
 _MEANINGS = ("alpha", "linear_fusion", "slow_sampling", "dilate_last")
-_logger = logging.getLogger(__name__)
 
 
-def load_backbone_weights(model: DetectionModel, path: str | Path) -> None:
-    """Load converted weights into the backbone of `model`; the rest of it stays as it is.
+def load_backbone_weights(model: DetectionModel, path: str | Path) -> str:
+    """Load converted weights into the backbone of `model`, and return a line that says so; the rest stays as it is.
 
     Args:
         model: the network, and how its clips are normalised.
@@ -50,7 +48,7 @@ def load_backbone_weights(model: DetectionModel, path: str | Path) -> None:
             f"{meta['backbone']}({arguments})"
         )
     backbone.load_state_dict(weights)
-    _logger.info("the backbone begins with all %d weights of %s (%s)", len(weights), path, meta["project"])
+    return f"the backbone begins with all {len(weights)} weights of {path} ({meta['project']})"
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:

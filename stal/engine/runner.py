@@ -92,10 +92,10 @@ def build_train_runner(
     loader = build_loader(config, "train_dataloader", annotations, seed)
     # By one for all: with disks of their own, or one that does not answer, they could start from different ones.
     start, is_resumed = in_first_process(lambda: _find_start(config, resume))
-    weights = config.get("backbone_weights")
+    weights, loaded = config.get("backbone_weights"), None
     if start is None and weights is not None:
         # The first process hands its weights to the others when its model is wrapped.
-        in_first_process(lambda: load_backbone_weights(model, weights))
+        loaded = in_first_process(lambda: load_backbone_weights(model, weights))
     elif start is None:
         _refuse_frozen_from_scratch(model.detector.backbone.norm)
     if start is not None:
@@ -111,7 +111,10 @@ def build_train_runner(
         "resume": is_resumed,
         **_common(config, launcher),
     }
-    return Runner(**arguments if validated is None else arguments | _validating(config, validated))
+    runner = Runner(**arguments if validated is None else arguments | _validating(config, validated))
+    if loaded is not None:
+        runner.logger.info(loaded)
+    return runner
 
 
 def build_test_runner(

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from stal.commands.convert_weights import convert_file
 from stal.engine import runner
@@ -44,7 +46,8 @@ def test_the_backbone_is_loaded_whole_and_the_rest_is_left_alone(tmp_path):
     torch.manual_seed(0)
     model = build_model()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    load_backbone_weights(model, path)
+    said = load_backbone_weights(model, path)
+    assert said == f"the backbone begins with all {len(weights)} weights of {path} (pytorchvideo)"
     for name, weight in model.state_dict().items():
         own = name.removeprefix("detector.backbone.")
         assert torch.equal(weight, weights[own] if name != own else before[name])
@@ -148,22 +151,19 @@ def test_a_broken_file_is_refused(tmp_path):
         load_backbone_weights(build_model(), path)
 
 
-class Begun(Exception):  # noqa: N818
-    """The training would begin now."""
-
-
 @pytest.fixture
 def loaded(monkeypatch) -> list[str]:
-    """Return which files are loaded into backbones; no training begins."""
+    """Return which files are loaded into backbones; the runner is a mock."""
     files: list[str] = []
 
-    def begin(*_: Any, **__: Any) -> None:
-        raise Begun
+    def load(_: DetectionModel, path: str) -> str:
+        files.append(path)
+        return f"loaded {path}"
 
-    monkeypatch.setattr(runner, "load_backbone_weights", lambda _, path: files.append(path))
+    monkeypatch.setattr(runner, "load_backbone_weights", load)
     monkeypatch.setattr(runner, "build_loader", lambda *_: type("Loader", (), {"batch_size": 1}))
     monkeypatch.setattr(runner, "check_start", lambda *_: None)
-    monkeypatch.setattr(runner, "Runner", begin)
+    monkeypatch.setattr(runner, "Runner", lambda **_: mock.Mock(spec=Runner, logger=mock.Mock()))
     return files
 
 
@@ -185,6 +185,6 @@ def test_only_a_training_that_starts_from_no_checkpoint_needs_them(
     torch.save({"state_dict": {}}, tmp_path / "start.pth")
     config: Config = load_config(Path(__file__).parents[2] / "configs" / "scenes_small_plain.py", settings)
     config.work_dir = str(tmp_path / "work_dir")
-    with pytest.raises(Begun):
-        runner.build_train_runner(config, VIDEOS, resume=resume)
+    built = runner.build_train_runner(config, VIDEOS, resume=resume)
     assert loaded == expected
+    assert [call.args for call in built.logger.info.call_args_list] == [(f"loaded {path}",) for path in expected]
