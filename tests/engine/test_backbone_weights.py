@@ -16,11 +16,12 @@ from stal.engine.backbone_weights import load_backbone_weights
 from stal.engine.config import load_config
 from stal.engine.model import DetectionModel
 from stal.engine.preprocessor import ClipPreprocessor
-from stal.errors import CheckpointError
+from stal.errors import CheckpointError, ConfigError
 from stal.models.backbone import SlowFast
 from stal.models.detector import TubeDetector
 from stal.structures import Annotations, Video
 
+CONFIG = Path(__file__).parents[2] / "configs" / "scenes_small_plain.py"
 SMALL = {"depth": 18, "width": 8, "channel_ratio": 4, "fusion_kernel": 5}
 IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
@@ -183,8 +184,18 @@ def test_only_a_training_that_starts_from_no_checkpoint_needs_them(
 ):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}}, tmp_path / "start.pth")
-    config: Config = load_config(Path(__file__).parents[2] / "configs" / "scenes_small_plain.py", settings)
+    config: Config = load_config(CONFIG, settings)
     config.work_dir = str(tmp_path / "work_dir")
     built = runner.build_train_runner(config, VIDEOS, resume=resume)
     assert loaded == expected
     assert [call.args for call in built.logger.info.call_args_list] == [(f"loaded {path}",) for path in expected]
+
+
+def test_frozen_norms_need_weights_from_somewhere(tmp_path, monkeypatch, loaded):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}}, tmp_path / "start.pth")
+    settings = {"model.detector.backbone.norm": "frozen_batch", "work_dir": str(tmp_path)}
+    for source in ({"backbone_weights": "a.pth"}, {"load_from": "start.pth"}):
+        runner.build_train_runner(load_config(CONFIG, {**settings, **source}), VIDEOS)
+    with pytest.raises(ConfigError, match="'frozen_batch' needs statistics of another training"):
+        runner.build_train_runner(load_config(CONFIG, settings), VIDEOS)

@@ -16,7 +16,7 @@ import torch
 
 from stal.data.scenes import generate
 
-NUM_KILLS = int(os.environ.get("STAL_NUM_KILLS", "3"))
+NUM_KILLS = int(os.environ.get("STAL_NUM_KILLS", "2"))
 NUM_EPOCHS = 3 * NUM_KILLS
 NUM_STEPS = 6 * NUM_EPOCHS
 MAX_STEPS_ALIVE = 14  # so that it is not done before the last kill

@@ -77,9 +77,8 @@ def test_norms_that_learn_need_no_weights(norm):
 
 
 def test_frozen_norms_are_refused_without_weights():
-    config = load_config(CONFIG, {"model.detector.backbone.norm": "frozen_batch"})
     with pytest.raises(ConfigError, match=r"'frozen_batch' needs .* backbone_weights or load_from, .*norm='group'"):
-        build_train_runner(config, videos_on(None))
+        _refuse_frozen_from_scratch("frozen_batch")
 
 
 def test_a_penalty_on_scenes_takes_videos_of_which_some_show_fewer():

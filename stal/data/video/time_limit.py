@@ -50,8 +50,11 @@ def time_limit(seconds: float | None, what: str, remedy: str = _REMEDY) -> Itera
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    outer_seconds, outer_interval = signal.getitimer(signal.ITIMER_REAL)
+    start = time.monotonic()
+    # Stopped and read at once: it may not run out in between, and is not for the handler below.
+    outer_seconds, outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
     if 0 < outer_seconds <= seconds:  # runs out first
+        signal.setitimer(signal.ITIMER_REAL, outer_seconds, outer_interval)
         yield
         return
     time_is_up = _TimeIsUpError(what)
@@ -61,10 +64,8 @@ def time_limit(seconds: float | None, what: str, remedy: str = _REMEDY) -> Itera
         if frame is None or not (frame.f_globals is globals() or frame.f_globals is vars(contextlib)):
             raise time_is_up
 
-    start = time.monotonic()
     previous = signal.getsignal(signal.SIGALRM)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # an outer alarm is not for this handler
         signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
         yield
