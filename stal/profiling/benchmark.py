@@ -20,7 +20,7 @@ from stal.evaluation.report import new_console
 from stal.profiling.flops import count_flops, matmul_flops_per_second
 from stal.profiling.loading import measure_loading, open_loader
 from stal.profiling.random_clips import random_clips
-from stal.profiling.steps import BARE, BARE_FORWARD, Step, TrainingStep, test_steps, train_steps
+from stal.profiling.steps import BARE, BARE_FORWARD, Step, Training, test_steps, train_steps
 from stal.profiling.table import print_benchmark
 from stal.profiling.timing import PartTimer, take_turns
 
@@ -128,21 +128,21 @@ def _measure_kind(
     flops, peaks = {}, {}
     for name, build in builders.items():  # one model at a time, so that each has the memory to itself
         step = build()
-        flops[name] = count_flops(partial(step, PartTimer(device)))
+        flops[name] = count_flops(partial(step.run, PartTimer(device))) / step.num_steps
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-            step(PartTimer(device))
+            step.run(PartTimer(device))
             peaks[name] = torch.cuda.max_memory_allocated(device)
         del step
         gc.collect()
-    timings = take_turns(
-        {name: build() for name, build in builders.items()}, device, num_repeats, after_turn=after_turn
-    )
+    steps = {name: build() for name, build in builders.items()}
+    timings = take_turns({name: step.run for name, step in steps.items()}, device, num_repeats, after_turn=after_turn)
+    seconds = {name: timing.seconds / steps[name].num_steps for name, timing in timings.items()}
     return {
         name: {
-            "seconds": timing.seconds,
-            "clips_per_second": num_clips / timing.seconds,
-            "ratio": timing.seconds / timings[baseline].seconds,
+            "seconds": seconds[name],
+            "clips_per_second": num_clips / seconds[name],
+            "ratio": seconds[name] / seconds[baseline],
             "parts": {part: seconds / timing.seconds for part, seconds in timing.parts.items()},
             "flops": flops[name],
             "peak_bytes": peaks.get(name),
@@ -161,8 +161,8 @@ def _measure_loader(config: Config, device: torch.device, num_batches: int) -> d
         return {"not_measured": str(error)}
     try:
         alone = measure_loading(loader, num_batches, device)
-        step = TrainingStep(config, [], device)
-        together = measure_loading(loader, num_batches, device, lambda batch: step.train_on(batch, PartTimer(device)))
+        training = Training(config, device)
+        together = measure_loading(loader, num_batches, device, lambda batch: training.step(batch, PartTimer(device)))
     finally:
         loader.close()
     return {

@@ -1,8 +1,10 @@
 """The steps that are timed: of the bare network, of training with ever more of the method, and of detection."""
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -22,11 +24,22 @@ from stal.models.backbone import SlowFast
 from stal.profiling.timing import PartTimer
 from stal.structures import Clip
 
-Step = Callable[[PartTimer], None]
-
 BARE, PLAIN, MIXED, PUNISHED = "bare network", "plain", "+ mixing", "+ penalty"
 BARE_FORWARD, DETECT = "bare network, forward", "detection"
 _ENDLESS = 1_000_000  # steps, of which none is the last
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is timed.
+
+    Attributes:
+        run: does it, and times its parts.
+        num_steps: how many steps that are: with a penalty that is not taken on every one, from one to the next.
+    """
+
+    run: Callable[[PartTimer], None]
+    num_steps: int = 1
 
 
 def train_steps(config: Config, clips: list[Clip], device: torch.device) -> dict[str, Callable[[], Step]]:
@@ -48,9 +61,9 @@ def train_steps(config: Config, clips: list[Clip], device: torch.device) -> dict
     mixing = {"model.data_preprocessor.mixer": mixer, "model.penalty": None}
     return {
         BARE: lambda: _bare_training(config, clips, device),
-        PLAIN: lambda: TrainingStep(with_options(config, without), clips, device),
-        MIXED: lambda: TrainingStep(with_options(config, mixing), clips, device),
-        PUNISHED: lambda: TrainingStep(with_options(config, {**mixing, "model.penalty": penalty}), clips, device),
+        PLAIN: lambda: _training(with_options(config, without), clips, device),
+        MIXED: lambda: _training(with_options(config, mixing), clips, device),
+        PUNISHED: lambda: _training(with_options(config, {**mixing, "model.penalty": penalty}), clips, device),
     }
 
 
@@ -80,7 +93,7 @@ def _bare_training(config: Config, clips: list[Clip], device: torch.device) -> S
         with timer.part("backward"):
             cast(Tensor, loss).backward()
 
-    return step
+    return Step(step)
 
 
 def _bare_forward(config: Config, clips: list[Clip], device: torch.device) -> Step:
@@ -92,40 +105,49 @@ def _bare_forward(config: Config, clips: list[Clip], device: torch.device) -> St
         with timer.part("forward"), autocast(config, device):
             network(list(inputs))
 
-    return step
+    return Step(step)
 
 
-class TrainingStep:
-    """A whole step of a config's training, from clips in the computer's memory to changed weights.
+def _training(config: Config, clips: list[Clip], device: torch.device) -> Step:
+    training = Training(config, device)
+
+    def run(timer: PartTimer) -> None:
+        for _ in range(training.interval):
+            training.step(clips, timer)
+
+    return Step(run, training.interval)
+
+
+class Training:
+    """Steps of a config's training, from clips in the computer's memory to changed weights.
 
     Args:
         config: a whole config.
-        clips: the batch of a call.
         device: to compute on.
+
+    Attributes:
+        interval: steps from one that its penalty is taken on to the next; the first one has it.
     """
 
-    def __init__(self, config: Config, clips: list[Clip], device: torch.device) -> None:
-        self.clips = clips
+    def __init__(self, config: Config, device: torch.device) -> None:
         self.model = _new_model(config, device).train()
         self.wrapper = cast(GuardedOptimWrapper, build_optim_wrapper(self.model, dict(config.optim_wrapper)))
         self.wrapper.initialize_count_status(self.model, 0, _ENDLESS)
-        self.num_done = 0
+        penalty = self.model.penalty
+        self.interval = 1 if penalty is None else penalty.schedule.interval
+        self._number = 0 if penalty is None else math.ceil(penalty.schedule.start_step / self.interval) * self.interval
 
-    def __call__(self, timer: PartTimer) -> None:
-        """Train on the batch."""
-        self.train_on(self.clips, timer)
-
-    def train_on(self, clips: Sequence[Clip | PendingClip], timer: PartTimer) -> None:
-        """Train on other clips."""
+    def step(self, clips: Sequence[Clip | PendingClip], timer: PartTimer) -> None:
+        """Train on a batch, and time the parts of that."""
         model, wrapper = self.model, self.wrapper
-        MessageHub.get_current_instance().update_info("iter", self.num_done)
+        MessageHub.get_current_instance().update_info("iter", self._number)
         with timer.part("to device, mixing"):
             inputs = model.data_preprocessor(clips, True)
         with timer.part("forward"), wrapper.optim_context(model):
             losses = model(**inputs, mode="loss")
         with timer.part("backward, optimizer"):
             wrapper.update_params(model.parse_losses(losses)[0])
-        self.num_done += 1
+        self._number += 1
 
 
 def _detection(config: Config, clips: list[Clip], device: torch.device) -> Step:
@@ -138,7 +160,7 @@ def _detection(config: Config, clips: list[Clip], device: torch.device) -> Step:
         with timer.part("network"), autocast(config, device):
             model.detect(inputs)
 
-    return step
+    return Step(step)
 
 
 def _new_model(config: Config, device: torch.device) -> DetectionModel:
