@@ -133,10 +133,23 @@ def test_any_tube_id_may_be_that_of_a_video_without_silhouettes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "of_tubes", "expected"),
+    [((), (), ()), ((2,), (), (2,)), ((), (1, 1), (1,)), ((3, 0), (1,), (0, 1, 3)), ((1,), (1,), (1,))],
+)
+def test_a_video_shows_what_it_and_its_tubes_are_labelled_with(
+    labels: tuple[int, ...], of_tubes: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    tubes = tuple(tube(label=label, id=number) for number, label in enumerate(of_tubes))
+    assert video(labels=labels, tubes=tubes).label_set == expected
+
+
+@pytest.mark.parametrize(
     ("classes", "videos", "message"),
     [
         (("run",), (video(), video()), "video a is annotated twice"),
         (("run",), (video(tubes=(tube(),)),), r"class 1, but there are 1 classes \(0 to 0\): run; .* 1-based"),
+        (("run",), (video(labels=(0, 1)),), r"it is labelled with class 1, but there are 1 classes \(0 to 0\)"),
+        (("run",), (video(labels=(-1,)),), "it is labelled with class -1"),
     ],
 )
 def test_annotations_refuse(classes: tuple, videos: tuple, message: str) -> None:
@@ -260,6 +273,13 @@ def test_a_batch_has_the_scenes_of_its_clips_known_or_not(scenes: list[int]) -> 
     assert stacked.tolist() == scenes
 
 
+@pytest.mark.parametrize(("labels", "expected"), [([[], [2, 0]], [[], [2, 0]]), ([[1], None], None), ([None], None)])
+def test_a_batch_has_the_labels_of_the_videos_if_all_are_known(labels: list, expected: list | None) -> None:
+    known = [None if some is None else torch.tensor(some, dtype=torch.int64) for some in labels]
+    stacked = ClipBatch.from_clips([clip(1, video_labels=some) for some in known]).video_labels
+    assert (stacked if stacked is None else [some.tolist() for some in stacked]) == expected
+
+
 def test_clips_of_different_sizes_or_no_clips_make_no_batch() -> None:
     wide = clip(0, frames=torch.zeros(CHANNELS, FRAMES, HEIGHT, WIDTH + 1), actor_masks=None)
     with pytest.raises(ShapeError, match=r"the 2 clips have \[\(3, 2, 4, 6\), \(3, 2, 4, 7\)\]"):
@@ -312,6 +332,7 @@ def test_a_clip_batch_moves_with_all_that_it_has() -> None:
         voxel_sources=volume,
         label_weights=one_and_two(dtype=torch.float32),
         scenes=torch.tensor([0, -1]),
+        video_labels=one_and_two(),
         originals=torch.zeros(2, CHANNELS, FRAMES, HEIGHT, WIDTH),
     )
     moved = full.to("meta")
@@ -354,7 +375,7 @@ def test_a_loader_pins_every_tensor_of_its_clips(masks: bool, monkeypatch: pytes
             Annotations(tuple("abcde"), (video(tubes=(tube(),)),) * 1),
             "Annotations(classes=tuple of 5, videos=[Video(key='a', path=PosixPath('a.mp4'), num_frames=2, height=4, "
             "width=6, fps=None, tubes=[Tube(label=1, frames=int64[2], boxes=float32[2, 4], id=0, score=None)], "
-            "split='', masks_path=None, scene=None)])",
+            "split='', masks_path=None, scene=None, labels=[])])",
         ),
         (
             Detections.empty(),
@@ -364,14 +385,14 @@ def test_a_loader_pins_every_tensor_of_its_clips(masks: bool, monkeypatch: pytes
             clip(0, masks=False),
             "Clip(frames=uint8[3, 2, 4, 6], boxes=float32[0, 2, 4], valid=bool[0, 2], labels=int64[0], "
             "actor_masks=None, video_key='a', frame_indices=int64[2], to_video=float32[4], video_size=[4, 6], "
-            "scene=-1)",
+            "scene=-1, video_labels=None)",
         ),
         (
             batch(1, 0).to("meta"),
             "ClipBatch(clips=uint8[2, 3, 2, 4, 6]@meta, boxes=[float32[1, 2, 4]@meta, float32[0, 2, 4]@meta], "
             "valid=[bool[1, 2]@meta, bool[0, 2]@meta], labels=[int64[1]@meta, int64[0]@meta], "
             "actor_masks=[bool[1, 2, 4, 6]@meta, bool[0, 2, 4, 6]@meta], provenance=None, sources=None, "
-            "voxel_sources=None, label_weights=None, scenes=int64[2]@meta, originals=None)",
+            "voxel_sources=None, label_weights=None, scenes=int64[2]@meta, video_labels=None, originals=None)",
         ),
     ],
 )

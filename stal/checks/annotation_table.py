@@ -25,6 +25,7 @@ class VideoEntry:
     split: str = ""
     masks_path: Path | None = None
     scene: str | None = None
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

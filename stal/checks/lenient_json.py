@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int64
 from stal.checks.annotation_table import UNKNOWN_LABEL, AnnotationTable, VideoEntry
 from stal.data.formats.json_node import FLOAT32_MAX, JsonNode, load_json
 from stal.data.formats.short_text import shorten
-from stal.data.formats.tubes_json import FORMAT, parse_boxes
+from stal.data.formats.tubes_json import FORMAT, parse_boxes, parse_label
 from stal.errors import AnnotationError
 
 
@@ -41,7 +41,7 @@ def read_table(path: str | Path) -> AnnotationTable:
     frames = [_frames(tube) for _, tube in tubes]
     return AnnotationTable(
         classes=classes,
-        videos=tuple(_video(node) for node in nodes),
+        videos=tuple(_video(node, label_of) for node in nodes),
         tube_videos=np.array([v for v, _ in tubes], np.int64),
         tube_ids=np.array([tube.child("id").integer() for _, tube in tubes], np.int64),
         tube_labels=np.array([label_of.get(name, UNKNOWN_LABEL) for name in names], np.int64),
@@ -52,9 +52,10 @@ def read_table(path: str | Path) -> AnnotationTable:
     )
 
 
-def _video(node: JsonNode) -> VideoEntry:
+def _video(node: JsonNode, label_of: dict[str, int]) -> VideoEntry:
     fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
     folder = node.file.parent
+    video_labels = node.child("labels", optional=True)
     return VideoEntry(
         key=node.child("key").text(),
         path=folder / node.child("path").text(),
@@ -65,6 +66,9 @@ def _video(node: JsonNode) -> VideoEntry:
         split=node.child("split").text(),
         masks_path=None if masks.value is None else folder / masks.text(),
         scene=None if scene.value is None else scene.text(),
+        labels=()
+        if video_labels.value is None
+        else tuple(parse_label(name, label_of) for name in video_labels.items()),
     )
 
 

@@ -28,6 +28,7 @@ from stal.ops.masks import box_masks
 from stal.structures import Annotations, Clip, Tube, Video
 
 TransformPlace = Literal["worker", "device"]
+Keyframes = Literal["boxes", "any"]
 
 _BAD_SAMPLE = (VideoReadError, DataNotFoundError, AnnotationError)
 
@@ -36,8 +37,8 @@ class ClipDataset(Dataset[Clip | PendingClip]):
     """Clips of annotated videos.
 
     For training, the `clips_per_video` clips for each video are shared out by `balance`; a clip has an actor on its
-    keyframe, and videos without a box are left out. For testing, the clips cover every frame of every video, video
-    after video.
+    keyframe, and videos without a box are left out, unless `keyframes` are `any`. For testing, the clips cover every
+    frame of every video, video after video.
 
     All random numbers of a sample come from (`seed`, index, sample seed) and nothing else, so that it does not matter
     which worker makes it. The sample seed comes with the index, as `EpochSampler` does it; a plain index has seed 0.
@@ -59,6 +60,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         seed: int = 0,
         clips_per_video: int = 1,
         balance: Balance = "video",
+        keyframes: Keyframes = "boxes",
         step: int | None = None,
         transform_on: TransformPlace = "worker",
         with_masks: bool = False,
@@ -81,6 +83,8 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             clips_per_video: training clips of an epoch, for each video with a box.
             balance: what comes equally often in training: `video`, `tube`, `class`, or `sqrt` between the last two
                 (see `BalancedDraws`).
+            keyframes: of training clips. `boxes`: frames with a box. `any`: all frames, also of videos without a box,
+                as long as they have a label: for training that asks for no boxes; then the balance is `video`.
             step: frames of the video from one test clip to the next; None for the span of a clip.
             transform_on: `worker`: samples are transformed clips; `device`: they are `PendingClip`, transformed on the
                 device. That spares the workers more than half of their time, but whole frames travel there, so it is
@@ -106,6 +110,10 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         """
         if transform_on not in get_args(TransformPlace):
             raise ConfigError(f"transform_on {transform_on!r} is none of {', '.join(get_args(TransformPlace))}")
+        if keyframes not in get_args(Keyframes):
+            raise ConfigError(f"keyframes {keyframes!r} is none of {', '.join(get_args(Keyframes))}")
+        if keyframes == "any" and balance != "video":
+            raise ConfigError(f"keyframes 'any' asks for no boxes, so balance must be 'video' and not {balance!r}")
         self.annotations = annotations
         self._scene_numbers = {name: number for number, name in enumerate(annotations.scenes)}
         self.metainfo = {"classes": annotations.classes}  # mmengine stores it in checkpoints
@@ -124,16 +132,18 @@ class ClipDataset(Dataset[Clip | PendingClip]):
         self._cache = VideoCache(cache_bytes)
         self._num_readable: dict[str, int] = {}
         self._looked_at: set[str] = set()  # videos of which the ledger has the damage, if there is any
+        self.keyframes = keyframes
         if training:
-            self.videos = tuple(video for video in annotations.videos if video.tubes)
+            self.videos = tuple(v for v in annotations.videos if (v.tubes if keyframes == "boxes" else v.label_set))
         else:
             self.videos = annotations.videos
-            keyframes = [test_keyframes(v.num_frames, num_frames_clip, stride, self.step) for v in self.videos]
-            self._test_videos = np.repeat(np.arange(len(keyframes)), [len(k) for k in keyframes])
-            self._test_keyframes = np.concatenate([np.zeros(0, np.int64), *keyframes])
+            tested = [test_keyframes(v.num_frames, num_frames_clip, stride, self.step) for v in self.videos]
+            self._test_videos = np.repeat(np.arange(len(tested)), [len(t) for t in tested])
+            self._test_keyframes = np.concatenate([np.zeros(0, np.int64), *tested])
         if not self.videos:
             raise AnnotationError(
-                f"none of the {len(annotations.videos)} videos has a box to train on; check the split and the reader"
+                f"none of the {len(annotations.videos)} videos has a {'box' if keyframes == 'boxes' else 'label'} to "
+                "train on; check the split and the reader"
                 if annotations.videos
                 else "the annotations hold no video; check the split"
             )
@@ -191,7 +201,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             try:
                 with self._reading(video):
                     num_frames = self._num_readable_frames(video)
-                    keyframe = _draw_keyframe(video, tubes, num_frames, generator)
+                    keyframe = self._draw_keyframe(video, tubes, num_frames, generator)
                     clip = self._read_clip(video, keyframe, num_frames)
                     damage = self._find_damage(video)
             except _BAD_SAMPLE as error:
@@ -218,6 +228,21 @@ class ClipDataset(Dataset[Clip | PendingClip]):
                 self._record_damage(video, damage)
                 self.ledger.count_good()
                 return clip, generator
+
+    def _draw_keyframe(
+        self, video: Video, tubes: Sequence[Tube], num_frames: int, generator: np.random.Generator
+    ) -> int:
+        """Return one of the first `num_frames` frames of a video; if boxes are asked for, one with one of the tubes."""
+        if self.keyframes == "any":
+            return int(generator.integers(num_frames))
+        keyframes = train_keyframes(tubes)
+        keyframes = keyframes[keyframes < num_frames]
+        if len(keyframes) == 0:
+            raise VideoReadError(
+                f"{video.path}: only {num_frames} of {video.num_frames} frames can be read, and no box to train on is "
+                "on them; download it again"
+            )
+        return int(generator.choice(keyframes))
 
     @contextmanager
     def _reading(self, video: Video) -> Iterator[None]:
@@ -268,6 +293,7 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
             video_size=(video.height, video.width),
             scene=-1 if video.scene is None else self._scene_numbers[video.scene],
+            video_labels=torch.tensor(video.label_set, dtype=torch.int64),
         )
 
     def _read_frames(self, video: Video, indices: Int64[np.ndarray, " T"]) -> UInt8[np.ndarray, "T H W 3"]:
@@ -295,18 +321,6 @@ class ClipDataset(Dataset[Clip | PendingClip]):
             indices,
             lambda wanted: read_masks(video, wanted),
         )
-
-
-def _draw_keyframe(video: Video, tubes: Sequence[Tube], num_frames: int, generator: np.random.Generator) -> int:
-    """Return one of the first `num_frames` frames of a video on which one of the tubes has a box."""
-    keyframes = train_keyframes(tubes)
-    keyframes = keyframes[keyframes < num_frames]
-    if len(keyframes) == 0:
-        raise VideoReadError(
-            f"{video.path}: only {num_frames} of {video.num_frames} frames can be read, and no box to train on is on "
-            "them; download it again"
-        )
-    return int(generator.choice(keyframes))
 
 
 def _boxes_at(video: Video, frames: Int64[np.ndarray, " T"]) -> tuple[Float32[Tensor, "N T 4"], Bool[Tensor, "N T"]]:

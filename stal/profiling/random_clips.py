@@ -34,6 +34,7 @@ def random_clips(num_clips: int, size: tuple[int, int, int], *, num_actors: int,
             to_video=torch.tensor([1.0, 1.0, 0.0, 0.0]),
             video_size=(height, width),
             scene=number % num_scenes,
+            video_labels=torch.arange(num_actors),
         )
         for number in range(num_clips)
     ]

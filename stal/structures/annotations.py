@@ -78,6 +78,8 @@ class Video(ShapeRepr):
             voxel means the actor with tube id v - 1 (so ids are 0 to 253), 0 no actor, 255 unknown; or a puppet mask
             of JHMDB (.mat), of the actor with tube id 0. None if the data set has no silhouettes.
         scene: name of the scene, None where unknown.
+        labels: classes that the video is known to show, whoever does them and wherever; those of its tubes need not
+            be named again, see `label_set`.
     """
 
     key: str
@@ -90,10 +92,12 @@ class Video(ShapeRepr):
     split: str = ""
     masks_path: Path | None = None
     scene: str | None = None
+    labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "tubes", tuple(self.tubes))
+        object.__setattr__(self, "labels", tuple(self.labels))
         if min(self.num_frames, self.height, self.width) <= 0:
             raise AnnotationError(
                 f"video {self.key}: {self.num_frames} frames of {self.height} x {self.width}: all must be positive"
@@ -114,6 +118,11 @@ class Video(ShapeRepr):
                     f"the video {self.num_frames} frames (0 to {self.num_frames - 1}); are its frames 1-based?"
                 )
 
+    @property
+    def label_set(self) -> tuple[int, ...]:
+        """The classes that the video shows, by its own labels and by those of its tubes, rising."""
+        return tuple(sorted({*self.labels, *(tube.label for tube in self.tubes)}))
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Annotations(ShapeRepr):
@@ -130,10 +139,11 @@ class Annotations(ShapeRepr):
             if video.key in seen:
                 raise AnnotationError(f"video {video.key} is annotated twice")
             seen.add(video.key)
-            for tube in video.tubes:
-                if tube.label >= len(self.classes):
+            named = [(tube.label, f"tube {tube.id} has") for tube in video.tubes]
+            for label, who in [*named, *((label, "it is labelled with") for label in video.labels)]:
+                if not 0 <= label < len(self.classes):
                     raise AnnotationError(
-                        f"video {video.key}: tube {tube.id} has class {tube.label}, but there are {len(self.classes)} "
+                        f"video {video.key}: {who} class {label}, but there are {len(self.classes)} "
                         f"classes (0 to {len(self.classes) - 1}): {', '.join(self.classes)}; are its classes 1-based?"
                     )
 

@@ -31,6 +31,7 @@ class Clip(ShapeRepr):
         to_video: (4,) float32 (scale_x, scale_y, shift_x, shift_y): x_video = scale_x * x_clip + shift_x.
         video_size: (height, width) of the video.
         scene: number of the video's scene, in the order of `Annotations.scenes`; -1 where unknown.
+        video_labels: (L,) int64 classes that the video shows, whoever does them (`Video.label_set`); None if unknown.
     """
 
     frames: Shaped[Tensor, "C T H W"]
@@ -43,6 +44,7 @@ class Clip(ShapeRepr):
     to_video: Float32[Tensor, " 4"]
     video_size: tuple[int, int]
     scene: int = -1
+    video_labels: Int64[Tensor, " L"] | None = None
 
     def __post_init__(self) -> None:
         _, t, h, w = self.frames.shape
@@ -93,6 +95,8 @@ class ClipBatch(ShapeRepr):
         label_weights: B tensors (N_b,) float32 in [0, 1]: the target of an actor's own class, which a mixer may lower;
             None for 1.
         scenes: (B,) int64: number of the scene that a clip shows, -1 where unknown; None if all are unknown.
+        video_labels: B tensors (L_b,) int64: the classes of the video that clip b was taken from, before anything was
+            mixed into it: those of what has b as its source; None where unknown.
         originals: (B, C, T, H, W) the clips before they were mixed; None unless they were asked for.
     """
 
@@ -106,11 +110,12 @@ class ClipBatch(ShapeRepr):
     voxel_sources: Shaped[Tensor, "B T H W"] | None = None
     label_weights: tuple[Float32[Tensor, " _"], ...] | None = None
     scenes: Int64[Tensor, " B"] | None = None
+    video_labels: tuple[Int64[Tensor, " _"], ...] | None = None
     originals: Shaped[Tensor, "B C T H W"] | None = None
 
     def __post_init__(self) -> None:
         b, _, t, h, w = self.clips.shape
-        for name in ("boxes", "valid", "labels", "actor_masks", "sources", "label_weights", "scenes"):
+        for name in ("boxes", "valid", "labels", "actor_masks", "sources", "label_weights", "scenes", "video_labels"):
             value = getattr(self, name)
             if value is not None and len(value) != b:
                 raise ShapeError(f"clip batch: {name} has {len(value)} entries for {b} clips")
@@ -151,6 +156,7 @@ class ClipBatch(ShapeRepr):
             else clip.actor_masks
             for clip in clips
         ]
+        video_labels = [clip.video_labels for clip in clips]
         return cls(
             clips=torch.stack([clip.frames for clip in clips]),
             boxes=tuple(clip.boxes for clip in clips),
@@ -158,6 +164,7 @@ class ClipBatch(ShapeRepr):
             labels=tuple(clip.labels for clip in clips),
             actor_masks=None if any(m is None for m in masks) else tuple(masks),  # type: ignore[arg-type]
             scenes=torch.tensor([clip.scene for clip in clips]),
+            video_labels=None if any(v is None for v in video_labels) else tuple(video_labels),  # type: ignore[arg-type]
         )
 
     def to(self, device: torch.device | str) -> ClipBatch:

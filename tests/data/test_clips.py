@@ -115,6 +115,28 @@ def test_training_takes_clips_per_video_of_every_video_with_a_box():
 
 
 @pytest.mark.usefixtures("reads")
+def test_training_without_boxes_takes_any_frame_of_every_video_with_a_label():
+    unboxed = replace(make_video("a", 9), labels=(1,))
+    boxed = make_video("b", 9, make_tube(range(2), label=1), make_tube(range(2), id=1))
+    dataset = dataset_of(unboxed, make_video("c", 9), boxed, keyframes="any", clips_per_video=40)
+    assert list(dataset.num_clips) == ["a", "b"]
+    clips_of = {key: [clip for clip in dataset if clip.video_key == key] for key in "ab"}
+    assert [clips_of[key][0].video_labels.tolist() for key in "ab"] == [[1], [0, 1]]
+    for some in clips_of.values():
+        assert {int(clip.frame_indices[2]) for clip in some} == set(range(9))
+
+
+def test_what_asks_for_no_boxes_does_not_balance_them():
+    with pytest.raises(ConfigError, match="balance must be 'video' and not 'tube'"):
+        dataset_of(make_video("a", 9, make_tube(range(2))), keyframes="any", balance="tube")
+
+
+def test_videos_without_a_label_are_an_error_where_no_boxes_are_asked_for():
+    with pytest.raises(AnnotationError, match="none of the 1 videos has a label to train on"):
+        dataset_of(make_video("a", 9), keyframes="any")
+
+
+@pytest.mark.usefixtures("reads")
 def test_testing_covers_all_videos_in_order_also_those_without_boxes():
     dataset = dataset_of(make_video("a", 9, make_tube(range(9))), make_video("empty", 4), training=False)
     assert [(clip.video_key, clip.frame_indices.tolist()) for clip in dataset] == [

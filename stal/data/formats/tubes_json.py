@@ -1,6 +1,7 @@
 """The annotation format of this project: one JSON file for a whole data set, with every tube of every video.
 
-Layout (`null` is allowed for `fps`, `scene` and `masks`, and they may be left out; every other key is required):
+Layout (`null` is allowed for `fps`, `scene` and `masks`; they and `labels` may be left out; every other key is
+required):
 
     {"format": "stal-tubes", "version": 1,
      "classes": ["walk", "jump"],                     names, in the order of the labels
@@ -10,6 +11,7 @@ Layout (`null` is allowed for `fps`, `scene` and `masks`, and they may be left o
         "num_frames": 40, "height": 120, "width": 160, "fps": 12.5,
         "split": "train",
         "scene": "beach",                             name of the scene
+        "labels": ["walk", "jump"],                   classes of the video as a whole, see `Video.labels`
         "masks": "masks/train/00000.npz",             silhouettes as `Video.masks_path` describes them, relative too
         "tubes": [{
            "id": 0, "label": "walk",                  the class by its name
@@ -43,7 +45,7 @@ FORMAT = "stal-tubes"
 VERSION = 1
 
 _FILE_KEYS = ("format", "version", "classes", "videos")
-_VIDEO_KEYS = ("key", "path", "num_frames", "height", "width", "fps", "split", "scene", "masks", "tubes")
+_VIDEO_KEYS = ("key", "path", "num_frames", "height", "width", "fps", "split", "scene", "labels", "masks", "tubes")
 _TUBE_KEYS = ("id", "label", "frames", "boxes")
 
 
@@ -115,6 +117,7 @@ def _video_to_json(video: Video, classes: tuple[str, ...], folder: Path) -> dict
         "fps": video.fps,
         "split": video.split,
         "scene": video.scene,
+        "labels": [classes[label] for label in video.labels],
         "masks": None if video.masks_path is None else _relative(video.masks_path, folder),
         "tubes": [_tube_to_json(tube, classes, video.key) for tube in video.tubes],
     }
@@ -168,6 +171,7 @@ def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
         fps.fail(f"got {fps.value}; expected frames per second, or null where they are not known")
     num_frames = node.child("num_frames").integer()
     folder = node.file.parent
+    video_labels = node.child("labels", optional=True)
     return node.build(
         Video,
         key=node.child("key").text(),
@@ -180,19 +184,25 @@ def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
         split=node.child("split").text(),
         masks_path=None if masks.value is None else folder / masks.text(),
         scene=None if scene.value is None else scene.text(),
+        labels=() if video_labels.value is None else tuple(parse_label(name, labels) for name in video_labels.items()),
     )
 
 
 def _parse_tube(node: JsonNode, labels: dict[str, int], num_frames: int) -> Tube:
     node.require_object(_TUBE_KEYS)
-    label = node.child("label")
-    if label.text() not in labels:
-        label.fail(f"unknown class {label.value!r}; the classes are {', '.join(labels)}")
+    label = parse_label(node.child("label"), labels)
     frames = _parse_frames(node.child("frames"), num_frames)
     boxes = parse_boxes(node.child("boxes"))
     if len(boxes) != len(frames):
         node.child("boxes").fail(f"{len(boxes)} boxes for {len(frames)} frames")
-    return node.build(Tube, label=labels[label.value], frames=frames, boxes=boxes, id=node.child("id").integer())
+    return node.build(Tube, label=label, frames=frames, boxes=boxes, id=node.child("id").integer())
+
+
+def parse_label(node: JsonNode, labels: dict[str, int]) -> int:
+    """Return the class that a node names."""
+    if node.text() not in labels:
+        node.fail(f"unknown class {node.value!r}; the classes are {', '.join(labels)}")
+    return labels[node.value]
 
 
 def _parse_frames(node: JsonNode, num_frames: int) -> Int64[np.ndarray, " T"]:

@@ -31,6 +31,7 @@ def document() -> dict[str, Any]:
         "fps": 12.5,
         "split": "train",
         "scene": "beach",
+        "labels": ["walk"],
         "masks": "masks/a.npz",
         "tubes": [tube],
     }
@@ -44,7 +45,7 @@ def save(value: Any, folder: Path) -> Path:
 
 
 def assert_same_video(a: Video, b: Video) -> None:
-    for name in ("key", "path", "num_frames", "height", "width", "fps", "split", "masks_path", "scene"):
+    for name in ("key", "path", "num_frames", "height", "width", "fps", "split", "masks_path", "scene", "labels"):
         assert getattr(a, name) == getattr(b, name), name
     assert len(a.tubes) == len(b.tubes)
     for one, other in zip(a.tubes, b.tubes, strict=True):
@@ -59,7 +60,7 @@ def test_a_documented_file_is_read(tmp_path: Path) -> None:
     assert annotations.classes == ("walk", "jump")
     assert video.path == tmp_path / "videos/a.mp4"
     assert video.masks_path == tmp_path / "masks/a.npz"
-    assert (video.fps, video.scene, video.split) == (12.5, "beach", "train")
+    assert (video.fps, video.scene, video.split, video.labels) == (12.5, "beach", "train", (0,))
     assert video.tubes[0].label == 1
     assert video.tubes[0].frames.tolist() == [0, 1, 5]
 
@@ -67,9 +68,9 @@ def test_a_documented_file_is_read(tmp_path: Path) -> None:
 def test_unknown_facts_may_be_null_or_left_out(tmp_path: Path) -> None:
     value = document()
     value["videos"][0]["fps"] = None
-    del value["videos"][0]["scene"], value["videos"][0]["masks"]
+    del value["videos"][0]["scene"], value["videos"][0]["masks"], value["videos"][0]["labels"]
     (video,) = read_tubes_json(save(value, tmp_path)).videos
-    assert (video.fps, video.scene, video.masks_path) == (None, None, None)
+    assert (video.fps, video.scene, video.masks_path, video.labels) == (None, None, None, ())
 
 
 @given(
@@ -84,7 +85,9 @@ def test_round_trip_is_lossless(
     boxes = np.concatenate([corner, np.maximum(corner + size, np.nextafter(corner, np.float32(np.inf)))], axis=1)
     tube = Tube(label=1, frames=np.array(sorted(frames)), boxes=boxes[: len(frames)], id=7)
     with_tube = Video(key="ü/1", path=folder / "v" / "a b.mp4", num_frames=31, height=3, width=5, tubes=(tube,))
-    without = Video(key="2", path=folder.parent / "c.mp4", num_frames=1, height=3, width=5, fps=25.0, split="x")
+    without = Video(
+        key="2", path=folder.parent / "c.mp4", num_frames=1, height=3, width=5, fps=25.0, split="x", labels=(1, 0)
+    )
     path = folder / "new" / "annotations.json"
     write_tubes_json(Annotations(("a", "b"), (with_tube, without)), path)
     again = read_tubes_json(path)
