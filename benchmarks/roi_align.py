@@ -1,9 +1,15 @@
-"""Time the twice-differentiable RoIAlign against torchvision's, which has no double backward."""
+"""Time the twice-differentiable RoIAlign against torchvision's, which has no double backward.
+
+And against another form that has one: torchvision's two kernels, each as the gradient of the other. Where that is
+faster, on a GPU perhaps, it would be worth having in its place.
+"""
 
 import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torchvision
@@ -32,6 +38,34 @@ CASES = (
     Case("R50, clips of 224 x 224", num_rois=40, num_images=8, channels=2304, size=14, spatial_scale=1 / 16),
     Case("small", num_rois=8, num_images=4, channels=64, size=12, spatial_scale=1 / 4),
 )
+
+
+class _Kernel(torch.autograd.Function):
+    """torchvision's kernel, whose gradient is its other kernel, whose gradient is this one: RoIAlign is linear."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, rois: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(rois)
+        ctx.shape, ctx.scale = features.shape, scale
+        return torch.ops.torchvision.roi_align(features, rois, scale, *BINS, 2, True)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (rois,) = ctx.saved_tensors
+        return _KernelGradient.apply(gradient, rois, ctx.scale, ctx.shape), None, None
+
+
+class _KernelGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, rois: Tensor, scale: float, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(rois)
+        ctx.scale = scale
+        return torch.ops.torchvision._roi_align_backward(gradient.contiguous(), rois, scale, *BINS, *shape, 2, True)
+
+    @staticmethod
+    def backward(ctx: Any, of_gradient: Tensor) -> Any:
+        (rois,) = ctx.saved_tensors
+        return _Kernel.apply(of_gradient, rois, ctx.scale), None, None, None
 
 
 def seconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
@@ -66,18 +100,24 @@ def measure(case: Case, device: torch.device, repeats: int) -> dict[str, float]:
     def backward(pool: Callable[[], Tensor]) -> tuple[Tensor, ...]:
         return torch.autograd.grad(pool(), features, weights)
 
-    def double_backward() -> tuple[Tensor, ...]:
+    def kernels() -> Tensor:
+        return _Kernel.apply(features, rois, case.spatial_scale)
+
+    def double_backward(pool: Callable[[], Tensor]) -> tuple[Tensor, ...]:
         # Squared, as RoIAlign alone is linear and its gradient does not depend on the features.
-        (gradient,) = torch.autograd.grad(ours().square(), features, weights, create_graph=True)
+        (gradient,) = torch.autograd.grad(pool().square(), features, weights, create_graph=True)
         return torch.autograd.grad(gradient.square().sum(), features)
 
-    runs = {
+    for ours_, other in zip(double_backward(ours), double_backward(kernels), strict=True):
+        torch.testing.assert_close(ours_, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+    runs: dict[str, Callable[[], object]] = {
         "torchvision forward": torchvisions,
         "torchvision forward + backward": lambda: backward(torchvisions),
-        "stal forward": ours,
-        "stal forward + backward": lambda: backward(ours),
-        "stal forward + backward + double backward": double_backward,
     }
+    for name, pool in (("stal", ours), ("its kernels in turn", kernels)):
+        runs[f"{name}: forward"] = pool
+        runs[f"{name}: forward + backward"] = partial(backward, pool)
+        runs[f"{name}: forward + backward + double backward"] = partial(double_backward, pool)
     return {name: seconds(run, device, repeats) for name, run in runs.items()}
 
 

@@ -35,7 +35,7 @@ model = dict(
 train_cfg = dict(by_epoch=True, max_epochs=20)
 optim_wrapper = dict(
     type=GuardedOptimWrapper,
-    optimizer=dict(type=SGD, lr=0.0125, momentum=0.9, weight_decay=1e-7),
+    optimizer=dict(type=SGD, lr=0.0125, momentum=0.9, weight_decay=1e-7, fused=True),
     clip_grad=dict(max_norm=10.0),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=8)  # the batch that the learning rates are for

@@ -11,7 +11,7 @@ with read_base():
 
 optim_wrapper = dict(
     type=GuardedOptimWrapper,
-    optimizer=dict(type=AdamW, lr=1e-4, weight_decay=0.05),
+    optimizer=dict(type=AdamW, lr=1e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=10.0),
 )
 param_scheduler = [

@@ -10,6 +10,7 @@ from mmengine.hooks import (
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from stal.engine.display.progress import ProgressHook
+from stal.engine.display.waiting import WaitingHook
 from stal.engine.faults.bad_samples import BadSamplesHook
 from stal.engine.faults.checkpoint import PlainCheckpointHook
 from stal.engine.faults.checkpoint_hook import SavingHook
@@ -26,6 +27,7 @@ default_hooks = dict(
     checkpoint=dict(type=SavingHook, interval=1, max_keep_ckpts=2),
 )
 custom_hooks = [
+    dict(type=WaitingHook),
     dict(type=PlainCheckpointHook),
     dict(type=BadSamplesHook),
     dict(type=GuardHook),

@@ -93,9 +93,15 @@ def test_tensorboard_has_numbers_and_pictures(watched):
     (folder,) = watched.glob("*/vis_data")
     events = EventAccumulator(str(folder)).Reload()
     tags = events.Tags()
-    assert {"train/loss", "train/loss_class", "train/lr", "train/grad_norm", "train/time", "train/data_time"} <= set(
-        tags["scalars"]
-    )
+    assert {
+        "train/loss",
+        "train/loss_class",
+        "train/lr",
+        "train/grad_norm",
+        "train/time",
+        "train/data_time",
+        "train/data_share",
+    } <= set(tags["scalars"])
     logged = [line["frame_mAP@0.5"] for line in scalars(watched) if "frame_mAP@0.5" in line]
     written = [(event.step, event.value) for event in events.Scalars("val/frame_mAP@0.5")]
     assert written == [(2, pytest.approx(logged[0])), (4, pytest.approx(logged[1]))]

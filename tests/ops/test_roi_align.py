@@ -160,6 +160,26 @@ def test_tube_roi_align_equals_torchvision_frame_by_frame(batch_index: list[int]
         torch.testing.assert_close(pooled[:, :, frame], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("num_each", [0, 1, 3])
+@pytest.mark.parametrize("sampling_ratio", [2, 0])
+def test_clips_with_equally_many_tubelets_need_no_index(num_each: int, sampling_ratio: int) -> None:
+    features = make_features(2, 3, 4, 10, 13).requires_grad_()
+    tubelets = torch.tensor(list(BOXES.values()))[: 2 * num_each, None].repeat(1, 4, 1) + torch.arange(4.0).view(4, 1)
+    index = torch.arange(2).repeat_interleave(num_each)
+    found, expected = (
+        tube_roi_align(features, tubelets, clips, (7, 5), spatial_scale=SCALE, sampling_ratio=sampling_ratio)
+        for clips in (None, index)
+    )
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    torch.testing.assert_close(*(torch.autograd.grad(pooled, features, weights)[0] for pooled in (found, expected)))
+
+
+def test_clips_with_different_numbers_of_tubelets_need_an_index() -> None:
+    with pytest.raises(ShapeError, match="a multiple of 2, the number of clips"):
+        tube_roi_align(make_features(2, 3, 4, 10, 13), torch.zeros(3, 4, 4), None, (7, 5), spatial_scale=SCALE)
+
+
 @pytest.mark.parametrize("sampling_ratio", [2, 0])
 def test_no_rois_give_empty_features_and_a_zero_gradient(sampling_ratio: int) -> None:
     features = make_features(2, 3, 4, 6, 5).requires_grad_()

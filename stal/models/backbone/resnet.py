@@ -86,6 +86,9 @@ class ResNetBackbone(Backbone):
 
     def _take_blocks(self, blocks: nn.ModuleList) -> None:
         """Take the network's blocks: the stem, and the four stages."""
+        for module in blocks.modules():
+            if isinstance(module, nn.Conv3d):  # NumPy's numbers, which torch.compile would take for data
+                module.stride = tuple(int(step) for step in module.stride)
         self.blocks = blocks.to(memory_format=self._memory_format)
 
 
