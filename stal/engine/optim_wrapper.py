@@ -89,29 +89,30 @@ class GuardedOptimWrapper(OptimWrapper):
             self.zero_grad(**(zero_kwargs or {}))
             self._restore_buffers()
         elif self.should_update():
-            self.step(clips=not overflows, **(step_kwargs or {}))
+            self.step(overflows=overflows, **(step_kwargs or {}))
             self.zero_grad(**(zero_kwargs or {}))
-            if overflows:  # and the scaler has skipped the step
+            if overflows:
                 self._restore_buffers()
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """Add the gradients of a loss, scaled if the precision needs it."""
         super().backward(loss if self._scaler is None else self._scaler.scale(loss), **kwargs)
 
-    def step(self, *, clips: bool = True, **kwargs: Any) -> None:
-        """Clip gradients if the config says so, and make the optimizer's step; a scaler skips it if they overflow.
+    def step(self, *, overflows: bool = False, **kwargs: Any) -> None:
+        """Clip gradients if the config says so, and make the optimizer's step, unless they overflow.
 
         Args:
-            clips: False where gradients overflow, and their norm says nothing.
+            overflows: whether gradients do that for the scale, which then falls.
             kwargs: of the optimizer's `step`.
         """
         if self._scaler is None:
             super().step(**kwargs)
             return
         self._scaler.unscale_(self.optimizer)
-        if self.clip_grad_kwargs and clips:
-            self._clip_grad()
-        self._scaler.step(self.optimizer, **kwargs)
+        if not overflows:  # the scaler would skip it too, but a fused SGD begins with any momentum after that
+            if self.clip_grad_kwargs:
+                self._clip_grad()
+            self._scaler.step(self.optimizer, **kwargs)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:

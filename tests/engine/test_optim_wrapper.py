@@ -180,6 +180,17 @@ def test_gradients_that_overflow_are_skipped_without_a_fault_and_lower_the_scale
     assert train(network, wrapper, [2]) == [(None, False)]
 
 
+def test_a_fused_optimizer_whose_first_step_overflows_trains_as_one_that_is_not(message_hub):
+    trained = []
+    for fused in (False, True):
+        network = Network()
+        sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=fused)
+        wrapper = GuardedOptimWrapper(optimizer=sgd, precision="float16", clip_grad={"max_norm": 1.0})
+        assert train(network, wrapper, range(4), [0], overflowing) == [(None, True), *[(None, False)] * 3]
+        trained.append(torch.nn.utils.parameters_to_vector(network.parameters()).detach())
+    torch.testing.assert_close(*trained)
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_an_accumulated_step_that_overflows_leaves_the_buffers_as_they_were(number, message_hub):
     network = Network()
