@@ -35,6 +35,7 @@ from stal.mixing.mask_sources import (
     RandomMasks,
     SourceClipMasks,
 )
+from stal.mixing.penalty_rows import rows_of_actors
 from stal.mixing.scene_swap import SceneSwap
 from stal.mixing.still_mix import StillMix
 from stal.structures import Clip, ClipBatch
@@ -140,9 +141,9 @@ def compare(name: str, device: torch.device, num_clips: int | None, repeats: int
     table.add_column("% of a step", justify="right")
     generator = torch.Generator().manual_seed(0)
     mixed = MIXERS["SceneSwap"](dataclasses.replace(batch, originals=batch.clips), generator)
-    actors = torch.arange(sum(map(len, mixed.labels)), device=device)
+    rows = rows_of_actors(mixed, torch.arange(sum(map(len, mixed.labels)), device=device))
     runs: dict[str, Callable[[], object]] = {name: partial(mixer, batch, generator) for name, mixer in MIXERS.items()}
-    runs |= {name: partial(source, mixed, actors, generator) for name, source in MASK_SOURCES.items()}
+    runs |= {name: partial(source, mixed, rows, generator) for name, source in MASK_SOURCES.items()}
     for label, run in runs.items():
         if label == next(iter(MASK_SOURCES)):
             table.add_section()

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,39 @@ def shared() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("STAL_TEST_DATA does not name the folder of real videos and annotations")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def pixel_backbone() -> Callable[[], Any]:
+    """A tiny backbone, twice as coarse as its clips in space and as fine in time, smooth enough for differences."""
+    import torch
+    from torch import nn
+
+    from stal.models.backbone import OnePathway
+
+    class PixelBackbone(OnePathway):
+        slow_channels = fine_channels = 8
+        spatial_stride = fine_stride = 2
+        norm = "group"
+        checkpoint_stages = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv3d(3, 8, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+            self.second = nn.Conv3d(8, 8, 1)
+
+        @property
+        def pathway_ends(self) -> tuple[nn.Module, ...]:
+            return (self.second,)
+
+        def slow_frames(self, num_frames: int) -> torch.Tensor:
+            return torch.arange(num_frames)
+
+        def maps(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features = nn.functional.silu(self.second(nn.functional.silu(self.first(clips))))
+            return features, features
+
+    return PixelBackbone
 
 
 @pytest.fixture(scope="session")

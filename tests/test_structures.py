@@ -375,7 +375,7 @@ def test_a_loader_pins_every_tensor_of_its_clips(masks: bool, monkeypatch: pytes
             Annotations(tuple("abcde"), (video(tubes=(tube(),)),) * 1),
             "Annotations(classes=tuple of 5, videos=[Video(key='a', path=PosixPath('a.mp4'), num_frames=2, height=4, "
             "width=6, fps=None, tubes=[Tube(label=1, frames=int64[2], boxes=float32[2, 4], id=0, score=None)], "
-            "split='', masks_path=None, scene=None, labels=[])])",
+            "split='', masks_path=None, scene=None, labels=[], keypoints_path=None)])",
         ),
         (
             Detections.empty(),

@@ -31,6 +31,14 @@ def main() -> None:
     add("out", help="folder to make; it gets annotations.json, videos/ and masks/")
     add("--videos", type=int, default=400, help="training videos; a test split has half (default: %(default)s)")
     add("--correlation", type=float, default=0.9, help="how often the scene is the action's (default: %(default)s)")
+    add(
+        "--mixed-actions",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="how often a further actor does another action than the scene's (default: %(default)s)",
+    )
+    add("--keypoints", action="store_true", help="write the actors' joints too, into keypoints/")
     add("--seed", type=int, default=0, help="seed of all chance (default: %(default)s)")
     add("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="splits to make (default: all)")
     add(
@@ -48,6 +56,8 @@ def main() -> None:
         args.out,
         num_videos=args.videos,
         correlation=args.correlation,
+        mixed_actions=args.mixed_actions,
+        keypoints=args.keypoints,
         seed=args.seed,
         splits=args.splits,
         width=args.size[1],

@@ -33,6 +33,12 @@ def main() -> None:
         action="store_true",
         help="leave out confidence intervals and what is behind the numbers, to save a second for each set",
     )
+    parser.add_argument(
+        "--box-thresholds",
+        metavar="SET",
+        help="set whose best thresholds MaxBoxAccV2-3D takes, of a model with maps; it is tested first (default: the "
+        "best of each set itself)",
+    )
     command_line.add_progress_flag(parser)
     command_line.add_launcher_flag(parser)
     args = parser.parse_args()
@@ -43,6 +49,7 @@ def main() -> None:
         "protocol": args.protocol,
         "options": args.cfg_options,
         "headlines_only": args.headlines_only,
+        "box_thresholds": args.box_thresholds,
         "launcher": args.launcher,
         "progress": args.progress,
     }

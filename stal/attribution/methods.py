@@ -6,11 +6,11 @@ Captum does the work where it can. It is imported when it is called for: it take
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from stal.attribution.baselines import Baseline, without_content
+from stal.attribution.feature_maps import at_clip_size
 from stal.attribution.roi_score import Pathway, RoiScore, attributing, device_of
 from stal.errors import ConfigError
 from stal.models.detector import TubeDetector
@@ -155,7 +155,7 @@ def _grad_cam(
     from the tubelet are shown too, though the logit is read from those inside it.
 
     Captum's interpolation would put the slow frames in the middles of equal parts of the clip: they lie where the
-    backbone says. In space, features lie in a grid of its stride, as RoIAlign takes them.
+    backbone says.
     """
     from captum.attr import LayerGradCam
 
@@ -171,21 +171,7 @@ def _grad_cam(
             f"method 'grad_cam_fast': {type(backbone).__name__} has one pathway, whose features 'grad_cam_slow' shows"
         )
     maps = LayerGradCam(score, layer).attribute(clips.requires_grad_(), relu_attributions=True)
-    maps = _at_every_frame(maps, frames.to(maps.device), num_frames)
-    *_, rows, columns = maps.shape
-    grid = (num_frames, rows * backbone.spatial_stride, columns * backbone.spatial_stride)
-    return F.interpolate(maps, grid, mode="trilinear", align_corners=False)[..., :height, :width]
-
-
-def _at_every_frame(
-    maps: Float[Tensor, "B 1 t H W"], frames: Int64[Tensor, " t"], num_frames: int
-) -> Float[Tensor, "B 1 T H W"]:
-    """Return maps of some frames, which rise, at every frame of a clip; what lies between them is interpolated."""
-    wanted = torch.arange(num_frames, device=frames.device)
-    after = torch.searchsorted(frames, wanted).clamp(max=len(frames) - 1)
-    before = (after - 1).clamp(min=0)
-    share = ((wanted - frames[before]) / (frames[after] - frames[before]).clamp(min=1)).clamp(0, 1)
-    return torch.lerp(maps[:, :, before], maps[:, :, after], share.to(maps.dtype)[:, None, None])
+    return at_clip_size(maps, frames, backbone.spatial_stride, (num_frames, height, width))
 
 
 def _occlusion(

@@ -26,6 +26,7 @@ class VideoEntry:
     masks_path: Path | None = None
     scene: str | None = None
     labels: tuple[int, ...] = ()
+    keypoints_path: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ def read_table(path: str | Path) -> AnnotationTable:
 
 
 def _video(node: JsonNode, label_of: dict[str, int]) -> VideoEntry:
-    fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
+    fps, scene, masks, keypoints = (node.child(key, optional=True) for key in ("fps", "scene", "masks", "keypoints"))
     folder = node.file.parent
     video_labels = node.child("labels", optional=True)
     return VideoEntry(
@@ -69,6 +69,7 @@ def _video(node: JsonNode, label_of: dict[str, int]) -> VideoEntry:
         labels=()
         if video_labels.value is None
         else tuple(parse_label(name, label_of) for name in video_labels.items()),
+        keypoints_path=None if keypoints.value is None else folder / keypoints.text(),
     )
 
 

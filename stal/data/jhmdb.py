@@ -48,6 +48,7 @@ CLASSES = (
 )
 VIDEO_FOLDERS = ("Rename_Images", "ReCompress_Videos", "Frames")  # of the official archives, and of ACT's
 MASK_FOLDERS = ("puppet_mask", "mask")
+JOINT_FOLDER = "joint_positions"
 SPLIT_FOLDER = "splits"
 ANNOTATION_FILE = "JHMDB-GT.pkl"
 
@@ -64,10 +65,11 @@ def read_jhmdb(
     mask_root: str | Path | None = None,
     allow_missing: bool = False,
 ) -> Annotations:
-    """Read the annotations of JHMDB-21, and find its videos and silhouettes.
+    """Read the annotations of JHMDB-21, and find its videos, silhouettes and joints.
 
     The annotations come from `JHMDB-GT.pkl`. If it is not there, they are made of the lists in `<root>/splits` and the
-    silhouettes, all of which are opened; if both are there, the lists have to agree with the pickle.
+    silhouettes, all of which are opened; if both are there, the lists have to agree with the pickle. Videos have joints
+    where `<root>/joint_positions/<class>/<video>/joint_positions.mat` is there.
 
     Args:
         root: folder in which the next three are looked for unless they are given.
@@ -119,15 +121,17 @@ def read_jhmdb(
     else:
         _logger.warning("%s is not there, so the videos of JHMDB-21 have no silhouettes", mask_root)
 
+    classes: tuple[str, ...] = CLASSES
     if annotated is None:
         videos = [_make_video(key, splits[key], paths[key], masks[key]) for key in masks]
-        return Annotations(CLASSES, tuple(videos))
-    videos = [
-        replace(video, path=paths[video.key], masks_path=masks.get(video.key))
-        for video in annotated.videos
-        if video.key in paths
-    ]
-    return Annotations(annotated.classes, tuple(videos))
+    else:
+        classes = annotated.classes
+        videos = [
+            replace(video, path=paths[video.key], masks_path=masks.get(video.key))
+            for video in annotated.videos
+            if video.key in paths
+        ]
+    return Annotations(classes, tuple(_with_joints(video, root / JOINT_FOLDER) for video in videos))
 
 
 def _first_folder(root: Path, names: Sequence[str]) -> Path:
@@ -165,6 +169,12 @@ def _find_masks(mask_root: Path, keys: Iterable[str]) -> dict[str, Path]:
     layouts = [(key, (mask_root / key / "puppet_mask.mat", mask_root / f"{key}.mat")) for key in keys]
     found = ((key, next((path for path in candidates if path.is_file()), None)) for key, candidates in layouts)
     return {key: path for key, path in found if path is not None}
+
+
+def _with_joints(video: Video, folder: Path) -> Video:
+    """Return a video with the path of its joints, if they are there."""
+    path = folder / video.key / "joint_positions.mat"
+    return replace(video, keypoints_path=path) if path.is_file() else video
 
 
 def _report_missing(

@@ -27,7 +27,15 @@ class ProposalFile:
         return video_key in self._detections
 
     def keyframe_boxes(self, clip: Clip) -> Float32[Tensor, "P 4"]:
-        """Return the proposals on a clip's keyframe, xyxy half-open pixels of the clip, cut to it.
+        """Return the proposals on a clip's keyframe, see `boxes_on`."""
+        return self.boxes_on(clip, len(clip.frame_indices) // 2)
+
+    def boxes_on(self, clip: Clip, frame: int) -> Float32[Tensor, "P 4"]:
+        """Return the proposals on a frame of a clip, xyxy half-open pixels of the clip, cut to it.
+
+        Args:
+            clip: of a video that the file lists.
+            frame: of the clip, from 0.
 
         Raises:
             AnnotationError: the file does not know the clip's video.
@@ -37,8 +45,8 @@ class ProposalFile:
                 f"proposals {self.path} do not list video {clip.video_key}; a video without proposals is listed too"
             )
         of_video = self._detections[clip.video_key]
-        keyframe = int(clip.frame_indices[len(clip.frame_indices) // 2])
-        boxes = torch.from_numpy(of_video.boxes[np.flatnonzero(of_video.frames == keyframe)])
+        of_frame = np.flatnonzero(of_video.frames == int(clip.frame_indices[frame]))
+        boxes = torch.from_numpy(of_video.boxes[of_frame])
         return to_clip_boxes(boxes, clip.to_video, (clip.frames.shape[2], clip.frames.shape[3]))
 
 

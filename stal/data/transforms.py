@@ -204,6 +204,24 @@ class TestTransform:
 
 
 @dataclass(frozen=True)
+class WithoutActors:
+    """Take the actors out of what is known of a clip, before anything else looks at it: for training without boxes.
+
+    Attributes:
+        transform: called with what is left.
+    """
+
+    transform: Transform
+
+    def __call__(self, clip: Clip, generator: np.random.Generator) -> Clip:
+        """Return the clip, transformed by `transform`."""
+        unseen = dataclasses.replace(
+            clip, boxes=clip.boxes[:0], valid=clip.valid[:0], labels=clip.labels[:0], actor_masks=None
+        )
+        return self.transform(unseen, generator)
+
+
+@dataclass(frozen=True)
 class TrainTransform:
     """Bring every clip to one size with random zoom, window, flip and colours.
 

@@ -16,6 +16,7 @@ from stal.errors import ConfigError
 KEYS = {
     "auto_scale_lr",
     "backbone_weights",
+    "compile_backbone",
     "custom_hooks",
     "data",
     "default_hooks",

@@ -96,6 +96,7 @@ def test(
     protocol: str | None = None,
     options: Mapping[str, Any] | None = None,
     headlines_only: bool = False,
+    box_thresholds: str | None = None,
     launcher: str = "none",
     progress: str | None = None,
 ) -> dict[str, float]:
@@ -113,20 +114,30 @@ def test(
         protocol: name of the protocol that scores; None for the config's.
         options: settings of the config to change.
         headlines_only: leave out confidence intervals and what is behind the numbers.
+        box_thresholds: the set whose best thresholds `MaxBoxAccV2-3D` takes, as `read_tested_sets` takes it; it is
+            tested first. None for the best of each set.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
         progress: how to show how far it is, see `ProgressHook`; None for the config's way.
     """
     config = _load_test_config(config_path, work_dir, link, protocol, options, progress)
     own_split = config.test_dataloader.dataset.split
-    (tested,) = read_tested_sets(config, [split or own_split])
+    asked = split or own_split
+    sets = read_tested_sets(config, _first_of_all([asked], box_thresholds))
 
     from stal.evaluation.report import print_summary
 
-    out = Path(config.work_dir) / ("metrics.json" if tested.given == own_split else f"metrics_{tested.name}.json")
-    outputs = SetOutputs(out, Path(dump) if dump else None)
-    ((headlines, evaluation),) = _run(config, [tested], [outputs], config_path, checkpoint, headlines_only, launcher)
+    outputs = {
+        tested.given: SetOutputs(
+            Path(config.work_dir) / ("metrics.json" if tested.given == own_split else f"metrics_{tested.name}.json"),
+            Path(dump) if dump and tested.given == asked else None,
+        )
+        for tested in sets
+    }
+    fix = box_thresholds is not None
+    results = _run(config, sets, outputs, config_path, checkpoint, headlines_only, fix, launcher)
+    headlines, evaluation = results[asked]
     if evaluation is not None:
-        print_summary(evaluation.summary, f"{out}, split {tested.given}")
+        print_summary(evaluation.summary, f"{outputs[asked].metrics}, split {asked}")
     return headlines
 
 
@@ -141,6 +152,7 @@ def measure_scene_shift(
     protocol: str | None = None,
     options: Mapping[str, Any] | None = None,
     headlines_only: bool = False,
+    box_thresholds: str | None = None,
     launcher: str = "none",
     progress: str | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -160,11 +172,13 @@ def measure_scene_shift(
         protocol: name of the protocol that scores; None for the config's.
         options: settings of the config to change.
         headlines_only: leave out confidence intervals and what is behind the numbers.
+        box_thresholds: the set whose best thresholds `MaxBoxAccV2-3D` takes, as `read_tested_sets` takes it; it is
+            tested first. None for the best of each set.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
         progress: how to show how far it is, see `ProgressHook`; None for the config's way.
     """
     config = _load_test_config(config_path, work_dir, link, protocol, options, progress)
-    sets = read_tested_sets(config, splits)
+    sets = read_tested_sets(config, _first_of_all(splits, box_thresholds))
 
     from stal.evaluation.outputs import write_json
     from stal.evaluation.report import print_note
@@ -172,22 +186,26 @@ def measure_scene_shift(
     from stal.metrics.scene_shift import scene_shift
 
     folder, dumps = Path(config.work_dir), Path(dump) if dump else None
-    outputs = [
-        SetOutputs(
+    outputs = {
+        tested.given: SetOutputs(
             folder / f"metrics_{tested.name}.json",
             dumps and dumps.with_name(f"{dumps.stem}_{tested.name}{dumps.suffix}"),
         )
         for tested in sets
-    ]
-    results = _run(config, sets, outputs, config_path, checkpoint, headlines_only, launcher)
-    of_sets = {tested.name: result for tested, result in zip(sets, results, strict=True)}
+    }
+    fix = box_thresholds is not None
+    results = _run(config, sets, outputs, config_path, checkpoint, headlines_only, fix, launcher)
+    names = {tested.given: tested.name for tested in sets}
+    of_sets = {names[given]: results[given] for given in splits}
     evaluations = {name: evaluation for name, (_, evaluation) in of_sets.items() if evaluation is not None}
     if evaluations:
         shift = scene_shift(evaluations)
-        origin = {"config": config_path, "checkpoint": str(checkpoint), "sets": {t.name: t.given for t in sets}}
+        origin = {"config": config_path, "checkpoint": str(checkpoint), "sets": {names[g]: g for g in splits}}
         write_json(folder / SCENE_SHIFT_FILE, shift | {"origin": origin})
         print_scene_shift(shift)
-        print_note(f"numbers: {folder / SCENE_SHIFT_FILE}, {', '.join(str(of_set.metrics) for of_set in outputs)}")
+        print_note(
+            f"numbers: {folder / SCENE_SHIFT_FILE}, {', '.join(str(of_set.metrics) for of_set in outputs.values())}"
+        )
     return {name: headlines for name, (headlines, _) in of_sets.items()}
 
 
@@ -210,15 +228,22 @@ def _load_test_config(
     return config
 
 
+def _first_of_all(splits: Sequence[str], box_thresholds: str | None) -> list[str]:
+    """Return the sets to test, in the order in which they are: that of the thresholds comes first."""
+    first = [] if box_thresholds is None else [box_thresholds]
+    return [*first, *(split for split in splits if split != box_thresholds)]
+
+
 def _run(
     config: Config,
     sets: Sequence[TestedSet],
-    outputs: Sequence[SetOutputs],
+    outputs: Mapping[str, SetOutputs],
     config_path: str,
     checkpoint: str,
     headlines_only: bool,
+    fix_thresholds: bool,
     launcher: str,
-) -> list[tuple[dict[str, float], "Evaluation | None"]]:
+) -> dict[str, tuple[dict[str, float], "Evaluation | None"]]:
     """Test on every set, and return its headline numbers and, in the first process, all its numbers."""
     from stal.engine.faults.checkpoint import load_weights
     from stal.engine.faults.explain import explained, explained_building
@@ -236,10 +261,18 @@ def _run(
     with joined_processes(launcher):
         with explained_building():
             runner, metrics = build_test_runner(
-                config, sets, outputs, origin=origin, headlines_only=headlines_only, launcher=launcher
+                config,
+                sets,
+                [outputs[of_set.given] for of_set in sets],
+                origin=origin,
+                headlines_only=headlines_only,
+                fix_thresholds=fix_thresholds,
+                launcher=launcher,
             )
         load_weights(getattr(runner.model, "module", runner.model), checkpoint)
         with explained(runner), ended_workers(runner):
             tested = runner.test()
-    of_sets = [{name.rpartition("/")[2]: value for name, value in of_set.items()} for of_set in tested]
-    return [(headlines, of_set.evaluation) for headlines, of_set in zip(of_sets, metrics, strict=True)]
+    return {
+        of_set.given: ({name.rpartition("/")[2]: value for name, value in headlines.items()}, metric.evaluation)
+        for of_set, headlines, metric in zip(sets, tested, metrics, strict=True)
+    }

@@ -91,12 +91,16 @@ def build_loader(config: Config, loader: str, annotations: Annotations, seed: in
     Raises:
         ConfigError: a setting is unknown or cannot work.
     """
-    settings = build(config[loader], loader)
+    of_dataset = {key: value for key, value in config[loader]["dataset"].items() if key != "split"}
+    dataset_type = of_dataset.pop("type", ClipDataset)
+    arguments = build(of_dataset, f"{loader}.dataset")
+    settings = build({key: value for key, value in config[loader].items() if key != "dataset"}, loader)
     training = loader == "train_dataloader"
-    arguments = {key: value for key, value in settings.pop("dataset").items() if key != "split"}
     arguments |= {"annotations": annotations, "training": training, "seed": seed}
     arguments.setdefault("ledger", Path(config.work_dir) / LEDGER)
-    dataset = call(ClipDataset, arguments, f"{loader}.dataset")
+    dataset = call(dataset_type, arguments, f"{loader}.dataset")
+    if not isinstance(dataset, ClipDataset):
+        raise ConfigError(f"{loader}.dataset.type = {dataset_type!r} is no data set of clips; leave it out")
     batch_size = settings.get("batch_size", 1)
     if training:
         sampler = EpochSampler(dataset, seed)

@@ -9,12 +9,14 @@ from mmengine.evaluator import BaseMetric
 
 from stal.data.detection_files import write_detections
 from stal.engine.collector import VideoCollector, VideoResult
+from stal.engine.located_clip import MapCollector
 from stal.engine.model import ClipResult
-from stal.errors import StalError
+from stal.errors import ConfigError, StalError
 from stal.evaluation.outputs import check_targets, write_json
 from stal.linking.linker import LINKERS, Linker
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
 from stal.metrics.bootstrap import NUM_DRAWS, SEED
+from stal.metrics.max_box_acc import MAX_BOX_ACC, BoxThresholds, max_box_accuracy
 from stal.metrics.protocol import VOC, Protocol
 from stal.metrics.resampling import draw_videos
 from stal.metrics.summary import Evaluation, evaluate_tables
@@ -52,6 +54,8 @@ class TubeMetrics(BaseMetric):
         num_draws: bootstrap draws for the confidence intervals that are written; 0 for no intervals.
         headlines_only: leave out what is behind the headline numbers.
         prefix: of the names of the metrics, where a runner has several; None for none.
+        thresholds_of: for models with maps of classes, the metrics of another set, evaluated before, whose best
+            thresholds `MaxBoxAccV2-3D` takes; None for the best of this set.
 
     Attributes:
         evaluation: all numbers of the last evaluation, with their draws; None before it, and in all processes but the
@@ -73,6 +77,7 @@ class TubeMetrics(BaseMetric):
         num_draws: int = NUM_DRAWS,
         headlines_only: bool = False,
         prefix: str | None = None,
+        thresholds_of: "TubeMetrics | None" = None,
     ) -> None:
         super().__init__(prefix=prefix)
         for target in (out, dump):
@@ -86,12 +91,15 @@ class TubeMetrics(BaseMetric):
         self.dump = dump
         self.num_draws = num_draws
         self.headlines_only = headlines_only
+        self.thresholds_of = thresholds_of
         self._collector = self._new_collector()
+        self._maps = MapCollector()
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Take in the results of a batch: each a `ClipResult` or a `VideoResult`."""
         for result in data_samples:
             self._collector.add(result)
+            self._maps.add(result)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the results of all processes, evaluate them in the first, and return the headline numbers in all.
@@ -106,18 +114,22 @@ class TubeMetrics(BaseMetric):
             StalError: results are missing or cannot be evaluated. It is raised in every process.
         """
         collector, self._collector = self._collector, self._new_collector()
-        parts = all_gather_object(collector.remaining())
+        maps, self._maps = self._maps, MapCollector()
+        parts = all_gather_object((collector.remaining(), maps))
         metrics: list[dict[str, float] | None] = [None]
         try:
             if is_main_process():
-                metrics[0] = self.compute_metrics([result for part in parts for result in part])
+                all_maps = maps.merge(of_process for _, of_process in parts)
+                metrics[0] = self.compute_metrics([result for part, _ in parts for result in part], all_maps)
         finally:  # also after an error, or the other processes would wait for ever
             broadcast_object_list(metrics)
         if metrics[0] is None:
             raise StalError("the first process could not evaluate; its own error says why")
         return {f"{self.prefix}/{name}" if self.prefix else name: value for name, value in metrics[0].items()}
 
-    def compute_metrics(self, results: list[ClipResult | VideoResult]) -> dict[str, float]:
+    def compute_metrics(
+        self, results: list[ClipResult | VideoResult], maps: MapCollector | None = None
+    ) -> dict[str, float]:
         """Return the headline numbers, and write everything."""
         collector = self._new_collector()
         finished = [result for result in results if isinstance(result, VideoResult)]
@@ -129,20 +141,36 @@ class TubeMetrics(BaseMetric):
         detections = {video.video_key: video.detections for video in ordered}
         tubes = {video.video_key: video.tubes or () for video in ordered}
         classes, videos = self.annotations.classes, self.annotations.videos
+        counts = draw_videos(len(videos), self.num_draws, SEED)
+        overlaps = None if maps is None else maps.overlaps(self.annotations)
         self.evaluation = evaluate_tables(
             make_tables(videos, len(classes), detections=detections, tubes=tubes),
             classes,
             self.protocol,
-            draw_videos(len(videos), self.num_draws, SEED),
+            counts,
             headlines_only=self.headlines_only,
+            maps=None if overlaps is None else max_box_accuracy(overlaps, counts, self._fixed_thresholds()),
         )
         metrics = self.evaluation.summary
         if self.out is not None:
             write_json(self.out, metrics | {"origin": {**self.origin, "linker": repr(self.linker)}})
         if self.dump is not None:
             write_detections(self.dump, self.annotations, detections, tubes)
-        headlines = [name for name in metrics if "mAP" in name or name in (ACTOR_ACCURACY, WORST_GROUP_ACCURACY)]
+        others = (ACTOR_ACCURACY, WORST_GROUP_ACCURACY, MAX_BOX_ACC)
+        headlines = [name for name in metrics if "mAP" in name or name in others]
         return {name: metrics[name] for name in headlines if metrics[name] is not None}
+
+    def _fixed_thresholds(self) -> BoxThresholds | None:
+        """Return the thresholds that were chosen on another set; None if this one's are to be."""
+        if self.thresholds_of is None:
+            return None
+        chosen = self.thresholds_of.evaluation
+        if chosen is None or chosen.maps is None or chosen.maps.num_maps == 0:
+            raise ConfigError(
+                f"the thresholds of {MAX_BOX_ACC} cannot be chosen on a set in which no map has an actor to locate: "
+                "choose them on one with boxes, that is tested first"
+            )
+        return BoxThresholds(chosen.maps.thresholds.values, str(self.thresholds_of.origin.get("split")))
 
     def _new_collector(self) -> VideoCollector:
         return VideoCollector(self.annotations, self.num_clips, self.linker)

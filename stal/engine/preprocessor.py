@@ -8,6 +8,8 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 
+from stal.data.clip_persons import with_persons
+from stal.data.proposals import ProposalFile
 from stal.data.transforms import PendingClip
 from stal.engine.step_seed import Purpose, step_entropy
 from stal.mixing.chain import Mixer
@@ -38,6 +40,8 @@ class ClipPreprocessor(BaseDataPreprocessor):
         mixer: makes mixed clips with provenance of unmixed ones; None for no mixing.
         mask: what marks an actor's voxels if there is no mixer: its `box` or its `silhouette`.
         keep_originals: hand on in `originals` what the clips were before they were mixed, for `DifferenceMasks`.
+        persons: who takes the place of the annotated actors in training, without labels, see `with_persons`; None for
+            the annotated actors.
         mean, std: of each channel, on the scale 0 to 255; the defaults are SlowFast's 0.45 and 0.225.
         seed: of the mixer, penalty and penalty masks, which draw from (seed, rank, number of the batch), so that a
             resumed training goes on as one that was never cut off; None for torch's seed, which a runner sets to its
@@ -50,6 +54,7 @@ class ClipPreprocessor(BaseDataPreprocessor):
         *,
         mask: ActorMask = "box",
         keep_originals: bool = False,
+        persons: ProposalFile | None = None,
         mean: Sequence[float] = (114.75, 114.75, 114.75),
         std: Sequence[float] = (57.375, 57.375, 57.375),
         seed: int | None = None,
@@ -58,6 +63,7 @@ class ClipPreprocessor(BaseDataPreprocessor):
         self.mixer = mixer
         self.mask = mask
         self.keep_originals = keep_originals
+        self.persons = persons
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1, 1), persistent=False)
         self.seed = torch.initial_seed() if seed is None else seed
@@ -71,6 +77,8 @@ class ClipPreprocessor(BaseDataPreprocessor):
         """Return the batch of these clips."""
         # Clip by clip: a stack of pinned clips would not be pinned, and its copy would be waited for.
         clips = [clip.pixels_to(self.device) for clip in data]
+        if training and self.persons is not None:
+            clips = [with_persons(clip, self.persons) for clip in clips]
         batch = ClipBatch.from_clips(clips).to(self.device)
         if training:
             if self.keep_originals:

@@ -8,12 +8,15 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from stal.data.clips import ClipDataset
 from stal.data.fingerprint import data_fingerprint
 from stal.engine.backbone_weights import load_backbone_weights
 from stal.engine.build import build
+from stal.engine.clip_model import ClipModel
+from stal.engine.compiling import compile_backbone
 from stal.engine.config import fit_schedules, training_settings, with_options
 from stal.engine.display.validation_pictures import ValidationPictures
 from stal.engine.faults.checkpoint import find_checkpoint, find_last
@@ -33,14 +36,30 @@ from stal.linking.linker import LINKERS, Linker, find_linker
 from stal.losses.penalty import Penalty
 from stal.metrics.bootstrap import NUM_DRAWS
 from stal.metrics.protocol import Protocol, find_protocol
+from stal.models.backbone import Backbone
 from stal.structures import Annotations
 
 _logger = logging.getLogger(__name__)
 
 
-def build_model(config: Config) -> DetectionModel:
+def build_any_model(config: Config) -> BaseModel:
     """Return the model of a config, with random weights."""
     return build(config.model, "model")
+
+
+def build_model(config: Config) -> DetectionModel:
+    """Return the tube detector of a config, with random weights.
+
+    Raises:
+        ConfigError: the model is another one.
+    """
+    model = build_any_model(config)
+    if not isinstance(model, DetectionModel):
+        raise ConfigError(
+            f"model.type = {type(model).__name__}: this asks for a DetectionModel, which finds actors in pixels; "
+            "others are trained and tested alone, with tools/train.py and tools/test.py"
+        )
+    return model
 
 
 def build_linker(config: Config) -> Linker:
@@ -86,9 +105,12 @@ def build_train_runner(
     config = scale_learning_rate(config, get_world_size())
     seed = _seed(config)
     torch.manual_seed(seed)  # the weights are drawn before the runner sets the seed
-    model = build_model(config)
-    refuse_statistics_apart(model.detector.backbone.norm, config, get_world_size())
+    model = build_any_model(config)
+    norms = [part.norm for part in model.modules() if isinstance(part, Backbone)]
+    for norm in norms:
+        refuse_statistics_apart(norm, config, get_world_size())
     _refuse_unknown_scenes(config, annotations, model.penalty)
+    compile_backbone(config, model, training=True)
     loader = build_loader(config, "train_dataloader", annotations, seed)
     # By one for all: with disks of their own, or one that does not answer, they could start from different ones.
     start, is_resumed = in_first_process(lambda: _find_start(config, resume))
@@ -97,7 +119,8 @@ def build_train_runner(
         # The first process hands its weights to the others when its model is wrapped.
         loaded = in_first_process(lambda: load_backbone_weights(model, weights))
     elif start is None:
-        _refuse_frozen_from_scratch(model.detector.backbone.norm)
+        for norm in norms:
+            _refuse_frozen_from_scratch(norm)
     if start is not None:
         order = {"num_processes": get_world_size(), "batch_size": loader.batch_size, "seed": seed}
         check_start(start, model, {**order, **training_settings(config)} if is_resumed else None)
@@ -111,7 +134,7 @@ def build_train_runner(
         "resume": is_resumed,
         **_common(config, launcher),
     }
-    runner = Runner(**arguments if validated is None else arguments | _validating(config, validated))
+    runner = Runner(**arguments if validated is None else arguments | _validating(config, validated, model))
     if loaded is not None:
         runner.logger.info(loaded)
     return runner
@@ -124,6 +147,7 @@ def build_test_runner(
     *,
     origin: Mapping[str, Any],
     headlines_only: bool = False,
+    fix_thresholds: bool = False,
     launcher: str = "none",
 ) -> tuple[Runner, list[TubeMetrics]]:
     """Return a runner that tests the config's model on each of some sets, and the metrics of each.
@@ -134,29 +158,42 @@ def build_test_runner(
         outputs: what is written of each set.
         origin: what the metrics are of, written beside them.
         headlines_only: leave out confidence intervals and what is behind the numbers.
+        fix_thresholds: take the thresholds of maps that are the best on the first set for all sets.
         launcher: `none`, `pytorch` (torchrun) or `slurm`.
+
+    Raises:
+        ConfigError: there are thresholds to fix, but the model has no maps.
     """
+    model = build_any_model(config)
+    if fix_thresholds and not isinstance(model, ClipModel):
+        raise ConfigError(
+            f"--box-thresholds: model.type = {type(model).__name__} has no maps that a threshold makes boxes of; a "
+            "ClipModel has"
+        )
+    compile_backbone(config, model, training=False)
     linker, protocol = build_linker(config), build_protocol(config)
     config = wrap_config(config, launcher)
     join_processes(launcher)
     loaders = [_test_loader(config, tested.annotations) for tested in sets]
-    metrics = [
-        TubeMetrics(
-            tested.annotations,
-            num_clips=cast(ClipDataset, loader.dataset).num_clips,
-            linker=linker,
-            protocol=protocol,
-            out=of_set.metrics,
-            origin={**origin, "split": tested.given, "data": data_fingerprint(tested.annotations)},
-            dump=of_set.dump,
-            num_draws=0 if headlines_only else NUM_DRAWS,
-            headlines_only=headlines_only,
-            prefix=tested.name if len(sets) > 1 else None,
+    metrics: list[TubeMetrics] = []
+    for tested, of_set, loader in zip(sets, outputs, loaders, strict=True):
+        metrics.append(
+            TubeMetrics(
+                tested.annotations,
+                num_clips=cast(ClipDataset, loader.dataset).num_clips,
+                linker=linker,
+                protocol=protocol,
+                out=of_set.metrics,
+                origin={**origin, "split": tested.given, "data": data_fingerprint(tested.annotations)},
+                dump=of_set.dump,
+                num_draws=0 if headlines_only else NUM_DRAWS,
+                headlines_only=headlines_only,
+                prefix=tested.name if len(sets) > 1 else None,
+                thresholds_of=metrics[0] if fix_thresholds and metrics else None,
+            )
         )
-        for tested, of_set, loader in zip(sets, outputs, loaders, strict=True)
-    ]
     runner = Runner(
-        model=build_model(config),
+        model=model,
         test_dataloader=loaders,
         test_cfg={"type": SetsLoop},
         test_evaluator=[[of_set] for of_set in metrics],
@@ -170,12 +207,13 @@ def _test_loader(config: Config, annotations: Annotations) -> ClipLoader:
 
     No test looks at them, and to read them takes as long as to decode the video.
     """
-    reading = with_options(config, {"test_dataloader.dataset.with_masks": False})
-    return build_loader(reading, "test_dataloader", annotations, _seed(config))
+    if config.test_dataloader.dataset.get("with_masks"):
+        config = with_options(config, {"test_dataloader.dataset.with_masks": False})
+    return build_loader(config, "test_dataloader", annotations, _seed(config))
 
 
-def _validating(config: Config, annotations: Annotations) -> dict[str, Any]:
-    """Return the arguments of a training's Runner that make it validate on `annotations`."""
+def _validating(config: Config, annotations: Annotations, model: BaseModel) -> dict[str, Any]:
+    """Return the arguments of a training's Runner that make it validate `model` on `annotations`."""
     validation, loader = build_validation(config), _test_loader(config, annotations)
     metric = TubeMetrics(
         annotations,
@@ -185,6 +223,7 @@ def _validating(config: Config, annotations: Annotations) -> dict[str, Any]:
         num_draws=0,
         headlines_only=True,
     )
+    pictures = [ValidationPictures(validation.num_pictures)] if isinstance(model, DetectionModel) else []
     return {
         "val_dataloader": loader,
         "val_cfg": {},
@@ -193,7 +232,7 @@ def _validating(config: Config, annotations: Annotations) -> dict[str, Any]:
         "custom_hooks": [
             *(config.get("custom_hooks") or ()),
             ValidatedEpochHook(),
-            ValidationPictures(validation.num_pictures),
+            *pictures,
         ],
     }
 

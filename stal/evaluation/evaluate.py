@@ -145,7 +145,14 @@ def _score(
         protocols = [protocol for protocol in protocols if protocol.frame.frame_size is None]
     for protocol in track(protocols, "scoring", console=console, transient=True, disable=silent):
         one = evaluate_tables(
-            tables, classes, protocol, counts, seed=seed, headlines_only=several_protocols, **thresholds
+            tables,
+            classes,
+            protocol,
+            counts,
+            seed=seed,
+            headlines_only=several_protocols,
+            maps=None,  # files of detections hold none
+            **thresholds,
         )
         scored[protocol.name] = replace(one, summary=one.summary | {"origin": evaluand.origin})
     return scored

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
+from stal.metrics.max_box_acc import MAX_BOX_ACC, max_box_acc_name
 
 MIN_WIDTH, MAX_WIDTH = 80, 120
 
@@ -72,23 +73,41 @@ def print_summary(summary: Mapping[str, Any], title: str) -> None:
     new_console().print(table)
     if "actors" in summary:
         print_note(_actors(summary))
+    if "max_box_acc" in summary:
+        print_note(_maps(summary))
 
 
 def _actors(summary: Mapping[str, Any]) -> str:
     """Return in words how well the actions of actors are told apart."""
-    intervals = summary.get("intervals") or {}
-
-    def number(name: str) -> str:
-        ends = intervals[name]["interval"] if name in intervals else None
-        return _number(summary[name]) + (f" ({_interval(ends)})" if ends else "")
-
     actors = summary["actors"]
     worst = actors["worst_group"]
-    text = f"actor accuracy {number(ACTOR_ACCURACY)}, of the most common class {_number(actors['majority'])}"
+    text = (
+        f"actor accuracy {_with_interval(summary, ACTOR_ACCURACY)}, of the most common class "
+        f"{_number(actors['majority'])}"
+    )
     if worst is None:
         return text
     group = f"{worst['action']}, {worst['scene']}, {worst['num_tubes']} tubes"
-    return f"{text}; worst group ({group}) {number(WORST_GROUP_ACCURACY)}"
+    return f"{text}; worst group ({group}) {_with_interval(summary, WORST_GROUP_ACCURACY)}"
+
+
+def _maps(summary: Mapping[str, Any]) -> str:
+    """Return in words how well maps of classes locate actors."""
+    maps = summary["max_box_acc"]
+    at = ", ".join(
+        f"{_number(summary[max_box_acc_name(float(delta))])} at {delta} (threshold {threshold:.3f})"
+        for delta, threshold in maps["thresholds"].items()
+    )
+    return (
+        f"{MAX_BOX_ACC} {_with_interval(summary, MAX_BOX_ACC)}, of {maps['num_maps']:,} maps: {at}; thresholds chosen "
+        f"on {maps['thresholds_chosen_on']}"
+    )
+
+
+def _with_interval(summary: Mapping[str, Any], name: str) -> str:
+    """Return a headline number, and its interval if there is one."""
+    ends = ((summary.get("intervals") or {}).get(name) or {}).get("interval")
+    return _number(summary[name]) + (f" ({_interval(ends)})" if ends else "")
 
 
 def print_diagnoses(diagnoses: Mapping[str, Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stal.evaluation.report import MIN_WIDTH, new_console
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY
+from stal.metrics.max_box_acc import MAX_BOX_ACC
 from stal.metrics.scene_shift import SHIFT_METRICS
 
 _HEADERS = ("frame-mAP\n@0.5", "video-mAP\n@0.5", "actor\naccuracy", "over\nmajority", "worst\ngroup")
@@ -27,7 +28,9 @@ def print_scene_shift(shift: Mapping[str, Any]) -> None:
         caption="over majority: the actor accuracy - that of always naming the most common class\n"
         "paired: the intervals are for sets that show the same videos, each draw the same ones",
     )
-    for header in _HEADERS:
+    has_maps = all(MAX_BOX_ACC in of_set for of_set in shift["sets"].values())
+    of_maps = (MAX_BOX_ACC,) if has_maps else ()
+    for header in (*_HEADERS, *(("MaxBoxAcc\nV2-3D",) if has_maps else ())):
         table.add_column(header, justify="right")
     table.add_column("videos, and which\ngroup is the worst")
 
@@ -39,10 +42,12 @@ def print_scene_shift(shift: Mapping[str, Any]) -> None:
         about: str = "",
     ) -> None:
         *others, worst = (_number(numbers[metric]["value"], sign) for metric in SHIFT_METRICS)
-        table.add_row(escape(label), *others, over_majority, worst, about, style=None if sign else "bold")
+        maps = [_number(numbers[metric]["value"], sign) for metric in of_maps]
+        table.add_row(escape(label), *others, over_majority, worst, *maps, about, style=None if sign else "bold")
         if bootstrap is not None:
             *others, worst = (_interval(numbers[metric]["interval"], sign) for metric in SHIFT_METRICS)
-            table.add_row(f"{bootstrap['confidence']:.0%} interval", *others, "", worst)
+            maps = [_interval(numbers[metric]["interval"], sign) for metric in of_maps]
+            table.add_row(f"{bootstrap['confidence']:.0%} interval", *others, "", worst, *maps)
 
     for name, of_set in shift["sets"].items():
         about = f"{of_set['num_videos']:,} videos\n{_worst_group(of_set['actors'])}"

@@ -106,6 +106,6 @@ def _plan(experiment: Experiment, cell: Cell, base: Config) -> PlannedCell:
         "config": describe_config(config),
         "data": {made.name: list(made.command) for made in experiment.data},
         "sets": dict(experiment.sets),
-        "gradient_set": experiment.iid,
+        "gradient_set": experiment.gradient_set,
     }
     return PlannedCell(cell, options, recipe)

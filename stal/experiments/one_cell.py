@@ -50,7 +50,7 @@ class CellJob:
         options: what the cell changes in it; folders of data are still `{name}`.
         sets: to test on: by name a split or a folder, `{name}` in it too.
         folders: of the data, by their names.
-        gradient_set: name of the set on which the gradients are looked at.
+        gradient_set: name of the set on which the gradients are looked at; None for none.
         recipe: what it all comes to, written beside the result.
         known: what the result says besides the numbers.
         keep_checkpoint: keep the trained weights.
@@ -61,7 +61,7 @@ class CellJob:
     options: Options
     sets: Mapping[str, str]
     folders: Mapping[str, Path]
-    gradient_set: str
+    gradient_set: str | None
     recipe: Mapping[str, Any]
     known: Mapping[str, Any]
     keep_checkpoint: bool
@@ -108,13 +108,13 @@ def _run(job: CellJob) -> None:
     watch.note("train")
     metrics = _test(job)
     watch.note("test")
-    share = _look_at_gradients(job)
+    share = None if job.gradient_set is None else _look_at_gradients(job, job.gradient_set)
     watch.note("gradients")
     result = {
         **job.known,
         "status": "done",
         "metrics": metrics,
-        "gradient_share": dataclasses.asdict(share),
+        "gradient_share": None if share is None else dataclasses.asdict(share),
         "seconds": watch.seconds,
         "cpu_seconds": watch.cpu_seconds,
         "num_threads": torch.get_num_threads(),
@@ -172,12 +172,12 @@ def number_or_none(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _look_at_gradients(job: CellJob) -> GradientShare:
-    """Return how much of the gradients lies in the actors, on the set that was chosen for it."""
+def _look_at_gradients(job: CellJob, gradient_set: str) -> GradientShare:
+    """Return how much of the gradients lies in the actors on a set."""
     return measure_gradient_share(
         job.config,
         str(job.folder),
-        split=job.filled_sets[job.gradient_set],
+        split=job.filled_sets[gradient_set],
         work_dir=str(job.folder),
         options=job.filled_options,
     )

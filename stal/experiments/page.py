@@ -92,13 +92,13 @@ def _how(experiment: Experiment, results: Results) -> list[str]:
     lines += [f"- versions: {text}" for text in _different(done, "versions")]
     threads = sorted({content["num_threads"] for content in done})
     lines += [f"- threads of a training: {', '.join(map(str, threads))}"] * bool(done)
-    volume = [content["gradient_share"]["volume_share"] for content in done]
-    if volume:
-        actors = sorted({content["gradient_share"]["num_actors"] for content in done})
+    shares = [content["gradient_share"] for content in done if content["gradient_share"] is not None]
+    if shares:
+        actors = sorted({share["num_actors"] for share in shares})
         lines += [
             f"- gradient energy in the actor: of the actor's own logit, in its annotated box, mean of "
-            f"{', '.join(map(str, actors))} actors of `{experiment.iid}`; the box has {100 * volume[0]:.1f} % of the "
-            "clip's voxels"
+            f"{', '.join(map(str, actors))} actors of `{experiment.gradient_set}`; the box has "
+            f"{100 * shares[0]['volume_share']:.1f} % of the clip's voxels"
         ]
     return ["## How it was measured", "", *lines, "", _READING, ""]
 
@@ -131,7 +131,8 @@ def _grid(experiment: Experiment, grid: Grid, results: Results) -> list[str]:
         return lines + note * any(OTHER_CODE in line for line in differences)
     for name in experiment.sets:
         lines += [f"### {name}", "", *grid_table(grid, results, set_measure(name, experiment.metric)), ""]
-    lines += ["### Gradient energy in the actor, percent", "", *grid_table(grid, results, inside_share), ""]
+    if experiment.gradient_set is not None:
+        lines += ["### Gradient energy in the actor, percent", "", *grid_table(grid, results, inside_share), ""]
     summary = ", ".join([*experiment.metrics[1:], "time of training"])
     others = other_table(grid, results, experiment)
     return [*lines, f"<details><summary>{summary}</summary>", "", *others, "", "</details>", ""]
@@ -147,10 +148,9 @@ def _plots(experiment: Experiment, grid: Grid, results: Results, page: Path) -> 
         f"{gradient_plot_metric(experiment)} of {experiment.shifted} over the share of the input gradient's energy "
         "inside the actor"
     )
-    plots = {
-        "robustness": (robustness, plot_robustness(experiment, grid, results)),
-        "gradient_energy": (gradient_energy, plot_gradient_energy(experiment, grid, results)),
-    }
+    plots = {"robustness": (robustness, plot_robustness(experiment, grid, results))}
+    if experiment.gradient_set is not None:
+        plots["gradient_energy"] = (gradient_energy, plot_gradient_energy(experiment, grid, results))
     title = re.sub(r"\W+", "_", grid.title.lower())
     lines = []
     for name, (caption, figure) in plots.items():

@@ -25,7 +25,7 @@ def plot_robustness(experiment: Experiment, grid: Grid, results: Results) -> Fig
     On the dotted line both are equal: there, nothing is lost with the scene.
     """
     iid = set_measure(experiment.iid, experiment.metric)
-    title = f"{experiment.title}, {_title(grid)}: robustness"
+    title = f"{grid.title}: robustness"
     figure = _plot(experiment, grid, results, iid, experiment.iid, title, experiment.metric)
     axes = figure.axes[0]
     limits = axes.get_xlim(), axes.get_ylim()
@@ -40,18 +40,13 @@ def plot_gradient_energy(experiment: Experiment, grid: Grid, results: Results) -
     It is of `gradient_plot_metric`.
     """
     label = "energy of the input gradient inside the actor, percent"
-    title = f"{experiment.title}, {_title(grid)}: where the gradient is"
+    title = f"{grid.title}: where the gradient is"
     return _plot(experiment, grid, results, inside_share, label, title, gradient_plot_metric(experiment))
 
 
 def gradient_plot_metric(experiment: Experiment) -> str:
     """Return what the plot of the gradients is of: frame-mAP at 0.5 if the page has it, or its first metric."""
     return _FRAME_METRIC if _FRAME_METRIC in experiment.metrics else experiment.metric
-
-
-def _title(grid: Grid) -> str:
-    """Return its title as it stands within a sentence."""
-    return grid.title[0].lower() + grid.title[1:]
 
 
 def _plot(

@@ -88,7 +88,7 @@ def _run_locked(
             options=plan.options,
             sets=experiment.sets,
             folders=folders,
-            gradient_set=experiment.iid,
+            gradient_set=experiment.gradient_set,
             recipe=plan.recipe,
             known={"cell": str(plan.cell), "hash": plan.hash, "data": digests, **origin},
             keep_checkpoint=keep,

@@ -13,7 +13,8 @@ Options = Mapping[str, Any]
 """Settings of a config that are changed, as `a.b.c` -> value."""
 
 _KEYS = (
-    "title", "about", "config", "data", "options", "sets", "metrics", "iid", "shifted", "mixers", "penalties", "grids",
+    "title", "about", "config", "data", "options", "sets", "metrics", "iid", "shifted", "gradients", "mixers",
+    "penalties", "grids",
 )  # fmt: skip
 _MIXER_KEYS = ("mixer", "options")
 _PENALTY_KEYS = ("penalty", "masks", "options")
@@ -70,6 +71,7 @@ class Experiment:
         metrics: headline numbers that the page shows of each set; the first is compared and plotted.
         iid: the set that is like the training videos.
         shifted: the set on which the scene is another one.
+        gradient_set: the set on which the gradients are looked at; None for none.
         mixers: by name, what each changes in the config.
         penalties: by name, what each changes in the config.
         grids: which of them meet.
@@ -85,6 +87,7 @@ class Experiment:
     metrics: tuple[str, ...]
     iid: str
     shifted: str
+    gradient_set: str | None
     mixers: Mapping[str, Options]
     penalties: Mapping[str, Options]
     grids: tuple[Grid, ...]
@@ -122,6 +125,8 @@ def read_experiment(path: str | Path) -> Experiment:
             root.child("grids").fail(f"two grids have the title {title!r}; give each its own")
     if not grids:
         root.child("grids").fail("there is no grid, and so nothing to run; write one, with mixers, penalties and seeds")
+    iid = _one_of(root.child("iid"), tuple(sets), "set")
+    gradients = root.child("gradients", iid)
     return Experiment(
         path=Path(path),
         title=root.child("title").text(),
@@ -131,8 +136,9 @@ def read_experiment(path: str | Path) -> Experiment:
         options=_read_options(root),
         sets=sets,
         metrics=metrics,
-        iid=_one_of(root.child("iid"), tuple(sets), "set"),
+        iid=iid,
         shifted=_one_of(root.child("shifted"), tuple(sets), "set"),
+        gradient_set=None if gradients.value is None else _one_of(gradients, tuple(sets), "set"),
         mixers=mixers,
         penalties=penalties,
         grids=grids,

@@ -19,9 +19,10 @@ def set_measure(set_name: str, metric: str) -> Measure:
     return lambda result: result.content["metrics"][set_name].get(metric)
 
 
-def inside_share(result: Result) -> float:
-    """Return the share of the gradient's energy inside the actors, in percent."""
-    return 100 * result.content["gradient_share"]["inside_share"]
+def inside_share(result: Result) -> float | None:
+    """Return the share of the gradient's energy inside the actors, in percent; None where nobody looked."""
+    share = result.content["gradient_share"]
+    return None if share is None else 100 * share["inside_share"]
 
 
 def train_seconds(result: Result) -> float:
@@ -53,7 +54,7 @@ def detail_table(grid: Grid, results: Results, experiment: Experiment, metric: s
     """Return a row for every mixer and penalty, with a number of every set and of the training."""
     measures = {
         **_set_measures(experiment, metric),
-        "gradient energy in the actor, %": inside_share,
+        **({} if experiment.gradient_set is None else {"gradient energy in the actor, %": inside_share}),
         "training, CPU s": train_seconds,
     }
     return _cell_table(grid, results, measures)

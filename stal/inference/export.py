@@ -73,6 +73,11 @@ def export_detector(
     clip_shape, stride = _clip_of_tests(config, config_path)
     classes = read_classes(checkpoint)
     model = load_trained_model(config, checkpoint)
+    if model.detector.test_pool == "clip":
+        raise ConfigError(
+            f"{config_path}: model.detector.test_pool = 'clip' gives everyone the scores of the clip, and is no "
+            "detector to export; use 'roi'"
+        )
     description = {
         "format": "stal-exported-detector",
         "version": 1,

@@ -1,4 +1,7 @@
-"""What a penalty is told: how a detector scores the actors of a batch, and how to ask it again."""
+"""What a penalty is told: how a detector scores the actors of a batch, and how to ask it again.
+
+Where only the labels of clips are known, a row is not an actor but a pair (clip, label), see `PenaltyRows`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from stal.errors import PenaltyError
 
 @dataclass(frozen=True)
 class ScoredActors:
-    """The A actors of a batch that the detector scored: those on the keyframe of their clip.
+    """The A actors of a batch that the detector scored, those on the keyframe of their clip; or A labels of clips.
 
     Attributes:
         logits: (A, K) one independent logit a class.
@@ -23,6 +26,8 @@ class ScoredActors:
         clip_index: (A,) the clip of each actor.
         masks: (A, T, H, W) True on the voxels that the actor's scores may depend on.
         label_weights: (A,) targets of the actors' own classes; None for 1.
+        clip_targets: (A, K) targets of all classes, of labels of clips: a clip has several. None for those of actors,
+            which have one class.
         scenes: (A,) number of the scene that the actor's clip shows, -1 where unknown; None if unknown for all.
         features: (A, F) what the last linear layer makes the logits of; None if the detector does not say.
         share: part of the terms of the detector's classification loss that are the actors' own, in (0, 1].
@@ -38,6 +43,7 @@ class ScoredActors:
     clip_index: Int64[Tensor, " A"]
     masks: Bool[Tensor, "A T H W"]
     label_weights: Float[Tensor, " A"] | None = None
+    clip_targets: Float[Tensor, "A K"] | None = None
     scenes: Int64[Tensor, " A"] | None = None
     features: Float[Tensor, "A F"] | None = None
     share: float = 1.0
@@ -48,7 +54,9 @@ class ScoredActors:
 
     @property
     def targets(self) -> Float[Tensor, "A K"]:
-        """What the scores should be: the label weight for the actor's class, 0 for the others."""
+        """What the scores should be: the label weight for the actor's class, 0 for the others; or `clip_targets`."""
+        if self.clip_targets is not None:
+            return self.clip_targets
         targets = F.one_hot(self.labels, self.logits.shape[1]).to(self.logits.dtype)
         return targets if self.label_weights is None else targets * self.label_weights[:, None]
 
@@ -99,6 +107,7 @@ class ScoredActors:
             clip_index=clip_index,
             masks=self.masks[rows],
             label_weights=None if self.label_weights is None else self.label_weights[rows],
+            clip_targets=None if self.clip_targets is None else self.clip_targets[rows],
             scenes=None if self.scenes is None else self.scenes[rows],
             features=None,
             share=self.share,

@@ -6,6 +6,7 @@ from typing import Any
 
 from stal.metrics.actor_accuracy import ACTOR_ACCURACY, WORST_GROUP_ACCURACY
 from stal.metrics.bootstrap import Estimate, estimate, estimate_drop
+from stal.metrics.max_box_acc import MAX_BOX_ACC
 from stal.metrics.summary import Evaluation
 
 SHIFT_METRICS = ("frame_mAP@0.5", "video_mAP@0.5", ACTOR_ACCURACY, WORST_GROUP_ACCURACY)
@@ -22,13 +23,16 @@ def scene_shift(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
 
     Returns:
         What `scene_shift.json` holds, in percent: `first`, its name; `sets`, of each set its size, the `SHIFT_METRICS`
-        as of `estimate`, and `actors`, which says what a guess gives and which group is the worst; `drops`, of each
+        (of models with maps of classes also `MaxBoxAccV2-3D`) as of `estimate`, and `actors`, which says what a guess
+        gives and which group is the worst; `drops`, of each
         set but the first the same metrics as of `estimate_drop`: first - this, and `is_paired`, whether both were drawn
         from alike; the protocol and the bootstrap. The worst group has a drop only where the two sets have the same
         groups: of others, it would tell of the groups.
     """
     first, *others = evaluations
     summary = evaluations[first].summary
+    has_maps = all(evaluation.maps is not None for evaluation in evaluations.values())
+    metrics = (*SHIFT_METRICS, MAX_BOX_ACC) if has_maps else SHIFT_METRICS
     draws = {name: of_set.draws for name, of_set in evaluations.items()}
     return {
         "first": first,
@@ -36,7 +40,7 @@ def scene_shift(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
             name: {
                 "num_videos": of_set.summary["num_videos"],
                 "num_truth_tubes": of_set.summary["num_truth_tubes"],
-                **{metric: dataclasses.asdict(estimate(draws[name][metric])) for metric in SHIFT_METRICS},
+                **{metric: dataclasses.asdict(estimate(draws[name][metric])) for metric in metrics},
                 "actors": of_set.summary["actors"],
             }
             for name, of_set in evaluations.items()
@@ -46,7 +50,7 @@ def scene_shift(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
                 "is_paired": _is_paired(evaluations[first], evaluations[name]),
                 **{
                     metric: dataclasses.asdict(_drop(evaluations[first], evaluations[name], metric))
-                    for metric in SHIFT_METRICS
+                    for metric in metrics
                 },
             }
             for name in others

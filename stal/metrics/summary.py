@@ -13,6 +13,7 @@ from stal.metrics.bootstrap import CONFIDENCE, SEED, estimate
 from stal.metrics.class_mean import class_means
 from stal.metrics.diagnosis import Diagnosis, describe_diagnosis, diagnose
 from stal.metrics.headlines import FRAME_THRESHOLDS, VIDEO_THRESHOLDS, headline_values
+from stal.metrics.max_box_acc import MaxBoxAccuracy, describe_max_box_accuracy
 from stal.metrics.overlaps import OverlapTable, frame_overlaps, tube_overlaps
 from stal.metrics.protocol import VOC, Protocol
 from stal.metrics.resampling import draw_videos
@@ -33,6 +34,7 @@ class Evaluation:
         actors: whether actions are told apart, and the draws of that.
         diagnoses: what is behind the mAPs, of `frames` and `tubes`; empty if only headline numbers were asked for.
         summary: what metrics.json holds: see `summarize`, with `frames` and `tubes` as of `describe_diagnosis`.
+        maps: how well maps of classes locate actors, and the draws of that; None of a model without maps.
     """
 
     classes: tuple[str, ...]
@@ -41,11 +43,13 @@ class Evaluation:
     actors: ActorAccuracy
     diagnoses: Mapping[str, Diagnosis]
     summary: dict[str, Any]
+    maps: MaxBoxAccuracy | None = None
 
     @property
     def draws(self) -> dict[str, Float64[np.ndarray, " B"]]:
         """Return every headline number, the mean over classes, which comes first, and its draws, which follow."""
-        return {name: class_means(of_name) for name, of_name in self.values.items()} | self.actors.accuracies
+        of_maps = {} if self.maps is None else self.maps.accuracies
+        return {name: class_means(of_name) for name, of_name in self.values.items()} | self.actors.accuracies | of_maps
 
 
 def evaluate(
@@ -106,6 +110,7 @@ def evaluate_tables(
     frame_thresholds: Sequence[float] = FRAME_THRESHOLDS,
     video_thresholds: Sequence[float] = VIDEO_THRESHOLDS,
     headlines_only: bool = False,
+    maps: MaxBoxAccuracy | None = None,
 ) -> Evaluation:
     """Compute all numbers of ground truth and predictions that are tables already.
 
@@ -118,6 +123,7 @@ def evaluate_tables(
         frame_thresholds: IoU thresholds of frame-mAP, in (0, 1].
         video_thresholds: those of video-mAP, beside its mean over 0.5:0.95.
         headlines_only: leave out what is behind the numbers.
+        maps: how well maps of classes locate actors, with the same draws; None of a model without maps.
 
     Raises:
         ConfigError: A threshold cannot be.
@@ -128,9 +134,9 @@ def evaluate_tables(
     boxes = frame_overlaps(tables, protocol.frame)
     actors = actor_accuracy(tables, boxes, counts)
     diagnoses = {} if headlines_only else _diagnose_all(tables, boxes, protocol)
-    summary = summarize(tables, classes, protocol, values, actors, seed=seed)
+    summary = summarize(tables, classes, protocol, values, actors, seed=seed, maps=maps)
     summary |= {kind: describe_diagnosis(diagnosis, classes) for kind, diagnosis in diagnoses.items()}
-    return Evaluation(tuple(classes), tables.keys, values, actors, diagnoses, summary)
+    return Evaluation(tuple(classes), tables.keys, values, actors, diagnoses, summary, maps)
 
 
 def _diagnose_all(tables: Tables, boxes: OverlapTable, protocol: Protocol) -> dict[str, Diagnosis]:
@@ -149,6 +155,7 @@ def summarize(
     actors: ActorAccuracy,
     *,
     seed: int = SEED,
+    maps: MaxBoxAccuracy | None = None,
 ) -> dict[str, Any]:
     """Return the headline numbers, and what they are of.
 
@@ -159,17 +166,20 @@ def summarize(
         values: the mAPs and, from the second column on, their draws.
         actors: whether actions are told apart, with the same draws.
         seed: of the draws.
+        maps: how well maps of classes locate actors, with the same draws; None of a model without maps.
 
     Returns:
-        The mAPs and the accuracies of actors in percent; `per_class`, the mAPs of every class; None (null) where there
-        is no ground truth, or no such metric in the protocol; if there are draws, `intervals`, the 95 % confidence
-        intervals of the headline numbers, and `per_class_intervals`; `actors`, as of `describe_actor_accuracy`; the
-        protocol; and how much was evaluated.
+        The mAPs, the accuracies of actors and, if there are maps, those of maps, in percent; `per_class`, the mAPs of
+        every class; None (null) where there is no ground truth, or no such metric in the protocol; if there are draws,
+        `intervals`, the 95 % confidence intervals of the headline numbers, and `per_class_intervals`; `actors`, as of
+        `describe_actor_accuracy`; `max_box_acc`, as of `describe_max_box_accuracy`, if there are maps; the protocol;
+        and how much was evaluated.
     """
-    means = {name: class_means(of_name) for name, of_name in values.items()}
+    means = {name: class_means(of_name) for name, of_name in values.items()} | actors.accuracies
     return {
-        **_describe_values(values, means | actors.accuracies, classes, seed=seed),
+        **_describe_values(values, means | (maps.accuracies if maps else {}), classes, seed=seed),
         "actors": describe_actor_accuracy(actors, classes),
+        **({"max_box_acc": describe_max_box_accuracy(maps)} if maps else {}),
         "protocol": protocol.describe(),
         "num_videos": len(tables.num_frames),
         "num_frames": int(tables.num_frames.sum()),

@@ -15,19 +15,6 @@ from stal.structures import ClipBatch
 ActorMask = Literal["box", "silhouette"]
 
 
-def provenance_masks(batch: ClipBatch) -> Bool[Tensor, "A T H W"]:
-    """Return for every actor of a batch, clip after clip, where its voxels are.
-
-    Raises:
-        ShapeError: the batch has no provenance yet.
-    """
-    if batch.provenance is None:
-        raise ShapeError(
-            "clip batch has no provenance, which tells its actors' voxels: add_provenance or a mixer adds it"
-        )
-    return torch.cat([_volumes(ids, len(labels)) for ids, labels in zip(batch.provenance, batch.labels, strict=True)])
-
-
 def drop_hidden_actors(batch: ClipBatch) -> ClipBatch:
     """Take actors out of the annotation wherever the provenance has no voxel of them.
 

@@ -1,18 +1,23 @@
 """The tube detector: which class, where on every frame of a clip, how sure."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from stal.errors import ConfigError
-from stal.losses.detection import box_loss, classification_loss, presence_loss, sample_rois
+from stal.losses.detection import box_loss, presence_loss, sample_rois
 from stal.models.backbone import Backbone, PathwayFeatures
+from stal.models.class_training import TrainOutput, TrainRois, learn_actors, learn_clips
+from stal.models.clip_pool import ClipPool
 from stal.models.proposals import KeyframeProposals
 from stal.models.roi_head import RegressionStep, TubeletClassifier, TubeletRegressor, encode_boxes
 from stal.ops.tubelets import clip_boxes, fill_frames, nms_per_class, tubelet_iou
 from stal.structures import ClipBatch
+
+PooledOver = Literal["roi", "clip"]
 
 
 class Tubelets(NamedTuple):
@@ -29,35 +34,15 @@ class Tubelets(NamedTuple):
     presence: Float[Tensor, "R T"]
 
 
-class TrainOutput(NamedTuple):
-    """Losses of a batch, and how its actors are scored, for a penalty.
-
-    Attributes:
-        losses: name -> scalar.
-        logits: (A, K) of every actor that is on the keyframe of its clip: the detector proposes no others.
-        features: (A, F) that the logits are a linear function of.
-        dropout: (A, F) what the features were multiplied by first, see `TubeletClassifier.draw_dropout`.
-        tubelets: (A, T, 4) where they were taken, xyxy pixels of the clip.
-        actors: (A,) which ones: their numbers among all actors of the batch, those of clip 0 first.
-        clip_index: (A,) the clip of each.
-        share: part of the terms of the classification loss that are these actors'.
-    """
-
-    losses: dict[str, Tensor]
-    logits: Float[Tensor, "A K"]
-    features: Float[Tensor, "A F"]
-    dropout: Float[Tensor, "A F"]
-    tubelets: Float[Tensor, "A T 4"]
-    actors: Int64[Tensor, " A"]
-    clip_index: Int64[Tensor, " A"]
-    share: float
-
-
 class TubeDetector(nn.Module):
     """A backbone, proposals on the keyframe, and an RoI head that first follows an actor and then scores what it does.
 
         clip -> backbone -> features -> proposals on the keyframe -> the box repeated over the clip (a cuboid)
              -> regressor: a box and a presence on every frame (a tubelet) -> classifier: class logits of the tubelet
+
+    Where it is not known who does what, it is trained with `train_pool="clip"` and tested with `test_pool="roi"`: the
+    class logits of the persons of a clip are pooled in training, and learn the labels of its video; in testing each is
+    scored by itself (the pooling-switching trick of Hachiuma, Sato, Sekii, CVPR 2023).
 
     Args:
         backbone: gives the features, such as `SlowFast`; see `Backbone` for what it must declare.
@@ -65,6 +50,10 @@ class TubeDetector(nn.Module):
         proposals: arguments of `KeyframeProposals`.
         regressor: arguments of `TubeletRegressor`.
         classifier: arguments of `TubeletClassifier`.
+        pool: arguments of `ClipPool`, if one is asked for.
+        train_pool: what learns a label: the `roi` of the actor whose label it is, or the `clip`, see `learn_clips`.
+        test_pool: whose class scores a tubelet has: its own, or those of its `clip`, pooled over all tubelets that are
+            looked at. This is the lower line: who does what is told by chance. It asks for proposals that are persons.
         num_samples: tubelets a clip that the RoI head is trained on, without the actors' own.
         positive_fraction: largest share of them that shows an actor.
         positive_iou: IoU on the keyframe from which a proposal shows an actor.
@@ -82,6 +71,9 @@ class TubeDetector(nn.Module):
         proposals: dict[str, Any] | None = None,
         regressor: dict[str, Any] | None = None,
         classifier: dict[str, Any] | None = None,
+        pool: dict[str, Any] | None = None,
+        train_pool: PooledOver = "roi",
+        test_pool: PooledOver = "roi",
         num_samples: int = 32,
         positive_fraction: float = 0.5,
         positive_iou: float = 0.5,
@@ -92,6 +84,7 @@ class TubeDetector(nn.Module):
         super().__init__()
         if not 0 <= box_weight < float("inf"):
             raise ConfigError(f"TubeDetector: box_weight = {box_weight} must not be negative, and be finite")
+        _check_pools(train_pool, test_pool, pool)
         in_channels = backbone.slow_channels + backbone.fast_channels
         self.backbone = backbone
         self.proposals = KeyframeProposals(in_channels=in_channels, **(proposals or {}))
@@ -99,6 +92,9 @@ class TubeDetector(nn.Module):
             in_channels=in_channels, fine_channels=backbone.fine_channels, **(regressor or {})
         )
         self.classifier = TubeletClassifier(in_channels=in_channels, num_classes=num_classes, **(classifier or {}))
+        self.pool = ClipPool(in_channels=in_channels, num_classes=num_classes, **(pool or {}))
+        self.train_pool = train_pool
+        self.test_pool = test_pool
         self.num_samples = num_samples
         self.positive_fraction = positive_fraction
         self.positive_iou = positive_iou
@@ -158,27 +154,14 @@ class TubeDetector(nn.Module):
         losses["loss_presence"] = self.box_weight * presence.sum()
         tubelets = clip_boxes(steps[-1].tubelets, height, width)
 
-        labels = torch.cat(list(batch.labels))
-        sample_labels = torch.full_like(sample_actor, -1)
-        sample_labels[shows_actor] = labels[matched]
         shown = torch.cat(present).nonzero().squeeze(1)
-        # The actors' logits have a graph of their own, so that a penalty on them does not walk through the samples'.
-        dropout = self.classifier.draw_dropout(len(shown))
-        actor_logits, actor_features = self._classify(features, actor_tubelets[shown], actor_clip[shown], dropout)
-        sample_logits, _ = self._classify(features, tubelets, sample_clip)
-        label_weights = None
-        if batch.label_weights is not None:
-            weights = torch.cat(list(batch.label_weights))
-            sample_weights = torch.ones_like(sample_actor, dtype=weights.dtype)
-            sample_weights[shows_actor] = weights[matched]
-            label_weights = torch.cat([weights[shown], sample_weights])
-        losses["loss_class"] = classification_loss(
-            torch.cat([actor_logits, sample_logits]), torch.cat([labels[shown], sample_labels]), label_weights
-        )
-        share = len(shown) / max(len(shown) + len(sample_actor), 1)
-        return TrainOutput(
-            losses, actor_logits, actor_features, dropout, actor_tubelets[shown], shown, actor_clip[shown], share
-        )
+        sample_actor[shows_actor] = matched
+        rois = TrainRois(shown, actor_tubelets[shown], actor_clip[shown], tubelets, sample_clip, sample_actor)
+        if self.train_pool == "roi":
+            output = learn_actors(self, features, batch, rois)
+        else:
+            output = learn_clips(self, features, batch, rois, self.pool)
+        return dataclasses.replace(output, losses=losses | output.losses)
 
     @torch.no_grad()
     def predict(
@@ -223,8 +206,14 @@ class TubeDetector(nn.Module):
         num_frames, height, width = clip_shape
         last = self._regress(features, boxes[:, None].expand(-1, num_frames, -1), clip_index)[-1]
         tubelets = clip_boxes(last.tubelets, height, width)
-        scores = self._classify(features, tubelets, clip_index)[0].sigmoid()
-        return Tubelets(tubelets, scores, last.presence.sigmoid())
+        logits, roi_features = self.classify(features, tubelets, clip_index)
+        if self.test_pool == "clip":
+            if clip_index is None:
+                num_clips = len(features.slow)
+                clip_index = torch.arange(num_clips, device=boxes.device).repeat_interleave(len(boxes) // num_clips)
+            group = clip_index.unique(return_inverse=True)[1]
+            logits = self.pool(logits, roi_features, group)[group]
+        return Tubelets(tubelets, logits.sigmoid(), last.presence.sigmoid())
 
     def class_logits(
         self,
@@ -243,15 +232,30 @@ class TubeDetector(nn.Module):
             dropout: of the tubelets' features; None draws one in training.
             slow_clips: what the slow pathway sees in place of `clips`; None for the same.
         """
-        return self._classify(self.backbone(clips, slow_clips), tubelets, clip_index, dropout)[0]
+        return self.classify(self.backbone(clips, slow_clips), tubelets, clip_index, dropout)[0]
 
     def _regress(self, features: PathwayFeatures, cuboids: Tensor, clip_index: Tensor | None) -> list[RegressionStep]:
         return self.regressor(features, cuboids, clip_index, (self.backbone.spatial_stride, self.backbone.fine_stride))
 
-    def _classify(
-        self, features: PathwayFeatures, tubelets: Tensor, clip_index: Tensor | None, dropout: Tensor | None = None
+    def draw_dropout(self, num_tubelets: int) -> Float[Tensor, "R F"]:
+        """Return a draw of dropout of the tubelets' features, see `TubeletClassifier`."""
+        return self.classifier.draw_dropout(num_tubelets)
+
+    def classify(
+        self,
+        features: PathwayFeatures,
+        tubelets: Float[Tensor, "R T 4"],
+        clip_index: Int64[Tensor, " R"] | None,
+        dropout: Float[Tensor, "R F"] | None = None,
     ) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R F"]]:
-        """Return the class logits of tubelets, and the features that they are a linear function of."""
+        """Return the class logits of tubelets, and the features that they are a linear function of.
+
+        Args:
+            features: of the clips.
+            tubelets: xyxy pixels of the clip.
+            clip_index: the clip of each tubelet; None: every clip has as many, those of clip 0 first.
+            dropout: of the tubelets' features; None draws one in training.
+        """
         slow_frames = self.backbone.slow_frames(tubelets.shape[1]).to(tubelets.device)
         scale = 1 / self.backbone.spatial_stride
         logits, pooled = self.classifier(features, tubelets, clip_index, slow_frames, scale, dropout)
@@ -270,6 +274,17 @@ def suppress(tubelets: Tubelets, *, nms_iou: float, min_score: float) -> Tubelet
     kept = nms_per_class(iou, tubelets.class_scores, nms_iou) & (tubelets.class_scores >= min_score)
     rows = kept.any(1)
     return Tubelets(tubelets.boxes[rows], (tubelets.class_scores * kept)[rows], tubelets.presence[rows])
+
+
+def _check_pools(train_pool: str, test_pool: str, pool: dict[str, Any] | None) -> None:
+    """Raise a ConfigError unless the pools can be had, and what pools clips is asked for only if one is."""
+    for name, value in (("train_pool", train_pool), ("test_pool", test_pool)):
+        if value not in get_args(PooledOver):
+            raise ConfigError(f"TubeDetector: {name} = {value!r} is neither 'roi' nor 'clip'")
+    if pool is not None and train_pool == test_pool == "roi":
+        raise ConfigError(f"TubeDetector: pool = {pool} has no meaning unless train_pool or test_pool is 'clip'")
+    if (pool or {}).get("kind") == "attention" and train_pool == "roi":
+        raise ConfigError("TubeDetector: a pool of kind 'attention' has to be learnt, with train_pool = 'clip'")
 
 
 def _clip_index(per_clip: list[Tensor]) -> Int64[Tensor, " _"]:

@@ -9,5 +9,17 @@ from stal.structures.annotations import MAX_MASKED_ID, Annotations, Tube, Video
 from stal.structures.clips import Clip, ClipBatch
 from stal.structures.describe import describe
 from stal.structures.detections import Detections
+from stal.structures.keypoints import JOINTS, Keypoints
 
-__all__ = ["MAX_MASKED_ID", "Annotations", "Clip", "ClipBatch", "Detections", "Tube", "Video", "describe"]
+__all__ = [
+    "JOINTS",
+    "MAX_MASKED_ID",
+    "Annotations",
+    "Clip",
+    "ClipBatch",
+    "Detections",
+    "Keypoints",
+    "Tube",
+    "Video",
+    "describe",
+]

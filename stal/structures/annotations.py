@@ -78,6 +78,8 @@ class Video(ShapeRepr):
             voxel means the actor with tube id v - 1 (so ids are 0 to 253), 0 no actor, 255 unknown; or a puppet mask
             of JHMDB (.mat), of the actor with tube id 0. None if the data set has no silhouettes.
         scene: name of the scene, None where unknown.
+        keypoints_path: the joints of the persons in it, one of the files that `read_keypoints` takes; None if there are
+            none.
         labels: classes that the video is known to show, whoever does them and wherever; those of its tubes need not
             be named again, see `label_set`.
     """
@@ -93,6 +95,7 @@ class Video(ShapeRepr):
     masks_path: Path | None = None
     scene: str | None = None
     labels: tuple[int, ...] = ()
+    keypoints_path: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))

@@ -170,7 +170,7 @@ def test_grad_cam_is_the_weighted_sum_of_a_pathways_features_at_their_frames(sma
     found = attribute(small_detector, SMALL_CLIP, SMALL_TUBELET, 0, method=method)
     index = torch.zeros(1, dtype=torch.int64)
     features = small_detector.backbone(SMALL_CLIP[None])
-    logit = small_detector._classify(features, SMALL_TUBELET[None], index)[0][0, 0]
+    logit = small_detector.classify(features, SMALL_TUBELET[None], index)[0][0, 0]
     of_pathway = features.slow if method == "grad_cam_slow" else features.fast
     (gradient,) = torch.autograd.grad(logit, of_pathway)
     expected = (gradient.mean((2, 3, 4), keepdim=True) * of_pathway).sum(1).relu().detach()

@@ -132,6 +132,17 @@ def test_frames_and_silhouettes_are_those_of_the_video(whole: Path) -> None:
         assert frames[:-1][masks == 1].min() >= 100 > frames[:-1][masks == 0].max()
 
 
+@pytest.mark.parametrize("left_out", ["splits", "JHMDB-GT.pkl"])
+def test_joints_are_found_where_they_are(root: Path, left_out: str) -> None:
+    assert {video.keypoints_path for video in read_jhmdb(root).videos} == {None}
+    (root / left_out).rename(root / f"no {left_out}")
+    path = root / "joint_positions" / KEYS[0] / "joint_positions.mat"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    found = {video.key: video.keypoints_path for video in read_jhmdb(root).videos}
+    assert found == dict.fromkeys(KEYS) | {KEYS[0]: path}
+
+
 @pytest.mark.parametrize(("split", "keys"), [("train", KEYS[::2]), ("test", KEYS[1::2])])
 def test_a_split_can_be_chosen(whole: Path, split: str, keys: list[str]) -> None:
     assert sorted(video.key for video in read_jhmdb(whole, split=split).videos) == sorted(keys)

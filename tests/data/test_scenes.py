@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 
 from stal.data.formats.tubes_json import read_tubes_json
+from stal.data.keypoints import read_keypoints
 from stal.data.scenes import ACTIONS, SCENES, SPLITS, generate
 from stal.data.scenes.actions import stand
 from stal.data.scenes.actors import pose_skeleton
 from stal.data.scenes.backgrounds import render_background
-from stal.data.scenes.generate import choose_scene
-from stal.data.scenes.performances import NUM_FRAMES
-from stal.data.scenes.render import over, tight_boxes
+from stal.data.scenes.generate import choose_actions, choose_scene
+from stal.data.scenes.performances import NUM_FRAMES, random_performance
+from stal.data.scenes.render import over, render_actors, tight_boxes
+from stal.data.scenes.skeletons import HIDDEN, NOT_THERE, SEEN, joint_positions, joint_visibility
 from stal.errors import ConfigError
-from stal.structures import Annotations, Video
+from stal.structures import JOINTS, Annotations, Video
 
 TOOL = str(Path(__file__).parents[2] / "tools" / "make_scenes.py")
 WIDTH, HEIGHT, NUM_VIDEOS = 96, 72, 6
@@ -149,6 +151,98 @@ def test_shifted_scenes_are_independent_of_the_action_and_anti_scenes_never_agre
         assert anti == set(SCENES) - {agreeing}
 
 
+@pytest.mark.parametrize("mixed_actions", [0.0, 0.3, 1.0])
+def test_further_actors_do_other_actions_as_often_as_asked_each_equally_often(mixed_actions: float) -> None:
+    rng, trials, label = np.random.default_rng(0), 2000, 4
+    drawn = np.array([choose_actions(rng, label, mixed_actions) for _ in range(trials)])
+    assert (drawn[:, 0] == label).all()
+    counts = np.bincount(drawn[:, 1:].flatten(), minlength=9)
+    expected = np.full(9, 2 * trials * mixed_actions / 8)
+    expected[label] = 2 * trials * (1 - mixed_actions)
+    assert (np.abs(counts - expected) <= 4 * np.sqrt(expected * (1 - expected / (2 * trials)))).all()
+
+
+def test_with_mixed_actions_all_but_the_motions_and_objects_stays(folder: Path, tmp_path: Path) -> None:
+    plain = read_tubes_json(folder / "annotations.json").of_split("train")
+    mixed = make(tmp_path, mixed_actions=1.0, splits=("train",))
+    assert any(len(video.label_set) > 1 for video in mixed.videos)
+    for index, (video, before) in enumerate(zip(mixed.videos, plain.videos, strict=True)):
+        labels = [tube.label for tube in video.tubes]
+        assert labels.count(index % 9) == 1  # all others do something else
+        if len(labels) == 1:
+            assert (video.scene, video.num_frames) == (before.scene, before.num_frames)
+            name = Path("videos") / f"{video.key}.mp4"
+            assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_joints_are_written_only_if_asked_and_change_no_other_file(folder: Path, tmp_path: Path) -> None:
+    made = make(tmp_path, keypoints=True, splits=("train", "scene_only"))
+    expected, files = files_of(folder), files_of(tmp_path)
+    assert not any("keypoints" in name for name in expected)
+    for name, content in files.items():
+        if name.startswith(("videos", "masks")):
+            assert content == expected[name], name
+    for video in read_tubes_json(tmp_path / "annotations.json").videos:
+        joints = read_keypoints(video)
+        assert joints.positions.shape == (len(video.tubes), video.num_frames, 17, 2)
+        assert joints.tube_ids.tolist() == [tube.id for tube in video.tubes]
+        if video.split == "scene_only":
+            assert not joints.scores.any()
+            continue
+        for person, tube in enumerate(video.tubes):
+            seen = joints.scores[person, tube.frames] > 0
+            low, high = tube.boxes[:, None, :2] - 1, tube.boxes[:, None, 2:] + 1
+            points = joints.positions[person, tube.frames]
+            assert ((points >= low) & (points <= high)).all(-1)[seen].all()
+    assert len(made.videos) == NUM_VIDEOS + NUM_VIDEOS // 2
+
+
+def test_joints_lie_on_their_actor_and_are_hidden_by_nearer_ones() -> None:
+    rng = np.random.default_rng(2)
+    performance = random_performance(rng, [0, 3, 5], 160, 120)
+    while len(performance.actors) < 3:
+        performance = random_performance(rng, [0, 3, 5], 160, 120)
+    masks = render_actors(performance, 160, 120).masks
+    positions = joint_positions(performance)
+    visibility = joint_visibility(positions, masks)
+    eyes_and_ears = [JOINTS.index(f"{side}_{name}") for side in ("left", "right") for name in ("eye", "ear")]
+    assert (visibility[..., eyes_and_ears] == NOT_THERE).all()
+    for actor, frame, joint in np.argwhere(visibility > 0)[::7]:
+        x, y = np.floor(positions[actor, frame, joint]).astype(int)
+        shown = masks[frame, y, x]
+        assert (visibility[actor, frame, joint] == HIDDEN) == (shown > actor + 1)
+        around = masks[frame, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+        assert visibility[actor, frame, joint] != SEEN or actor + 1 in around
+
+
+def test_sides_of_joints_are_the_actors_own() -> None:
+    performance = random_performance(np.random.default_rng(0), [3, 3, 3], 160, 120)
+    actor = performance.actors[0]
+    (left,) = joint_positions(performance)[:1, :, JOINTS.index("left_shoulder")]
+    expected = actor.foot + actor.height * actor.skeleton.shoulders[:, 0, :2]
+    np.testing.assert_allclose(left, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        ((0.0, 0.0), SEEN),
+        ((3.99, 2.99), SEEN),
+        ((4.0, 1.0), NOT_THERE),
+        ((-0.01, 1.0), NOT_THERE),
+        ((2.5, 1.5), HIDDEN),
+    ],
+)
+def test_visibility_of_a_joint(point: tuple[float, float], expected: int) -> None:
+    masks = np.zeros((1, 3, 4), np.uint8)
+    masks[0, 1, 2] = 2  # the nearer actor
+    positions = np.zeros((2, 1, 17, 2), np.float32)
+    positions[:, 0, 0] = point
+    first, second = joint_visibility(positions, masks)[:, 0, 0].tolist()
+    assert first == expected
+    assert second == (SEEN if expected == HIDDEN else expected)
+
+
 @pytest.mark.parametrize("action", [name for name in ACTIONS if ACTIONS[name].prop])
 def test_an_action_with_an_object_has_the_motion_of_one_without(action: str) -> None:
     assert ACTIONS[action].motion is ACTIONS[action.split("_")[0]].motion
@@ -204,6 +298,7 @@ def test_over_keeps_opaque_fronts_and_shows_backs_through_transparent_ones() -> 
         ({"num_videos": 1}, "number of training videos 1"),
         ({"correlation": 1.1}, r"correlation 1\.1"),
         ({"correlation": float("nan")}, "correlation nan"),
+        ({"mixed_actions": -0.1}, r"mixed_actions -0\.1: a probability"),
         ({"seed": -1}, "seed -1"),
         ({"splits": ("train", "test")}, r"splits \['train', 'test'\]: choose some of train, iid"),
         ({"splits": ()}, r"splits \[\]"),

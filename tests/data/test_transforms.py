@@ -199,6 +199,21 @@ def test_colour_strengths_of_zero_change_nothing():
     assert torch.equal(transforms.jitter_colour(clip, np.random.default_rng(0), 0.0, 0.0, 0.0).frames, clip.frames)
 
 
+def test_what_comes_without_actors_knows_nothing_of_them():
+    seen = []
+
+    def note(clip, generator):
+        seen.append(clip)
+        return transforms.flip_clip(clip)
+
+    clip = make_clip()
+    assert len(clip.labels)
+    unseen = transforms.WithoutActors(note)(clip, np.random.default_rng(0))
+    for part in (*seen, unseen):
+        assert (len(part.boxes), len(part.valid), len(part.labels), part.actor_masks) == (0, 0, 0, None)
+    assert torch.equal(unseen.frames, clip.frames.flip(-1))
+
+
 def test_the_test_transform_stretches_to_its_size():
     clip = transforms.TestTransform((8, 8))(make_clip(), np.random.default_rng(0))
     assert clip.frames.shape == (3, FRAMES, 8, 8)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FRAMES, HEIGHT, WIDTH = 8, 32, 48
 
 
-def build_small_detector(norm: str = "group") -> TubeDetector:
+def build_small_detector(norm: str = "group", **changes: object) -> TubeDetector:
     torch.manual_seed(0)
     backbone = SlowFast(
         depth=18,
@@ -34,15 +34,15 @@ def build_small_detector(norm: str = "group") -> TubeDetector:
         spatial_strides=(1, 2, 1, 1),
         stem_kernels=((1, 3, 3), (3, 3, 3)),
     )
-    return TubeDetector(
-        backbone,
-        num_classes=3,
-        proposals={"channels": 16, "anchor_sizes": (16,), "aspect_ratios": (1.0,), "num_train": 8, "num_test": 8},
-        regressor={"channels": 16, "bins": 3},
-        classifier={"bins": 3, "dropout": 0.0},
-        num_samples=4,
-        min_score=0.0,
-    )
+    arguments = {
+        "num_classes": 3,
+        "proposals": {"channels": 16, "anchor_sizes": (16,), "aspect_ratios": (1.0,), "num_train": 8, "num_test": 8},
+        "regressor": {"channels": 16, "bins": 3},
+        "classifier": {"bins": 3, "dropout": 0.0},
+        "num_samples": 4,
+        "min_score": 0.0,
+    }
+    return TubeDetector(backbone, **(arguments | changes))
 
 
 def build_small_model(

@@ -37,3 +37,16 @@ def test_a_test_whose_model_does_not_fit_says_so(config, monkeypatch):
     monkeypatch.setattr(runner, "build_test_runner", run_out_of_memory)
     with pytest.raises(DeviceMemoryError, match="for the model itself"):
         entry.test("config.py", "last.pth")
+
+
+@pytest.mark.parametrize(
+    ("splits", "of_thresholds", "tested"),
+    [
+        (["iid"], None, ["iid"]),
+        (["iid", "anti"], "val", ["val", "iid", "anti"]),
+        (["iid", "anti"], "anti", ["anti", "iid"]),
+        (["iid"], "iid", ["iid"]),
+    ],
+)
+def test_the_set_of_the_thresholds_is_tested_first_and_once(splits, of_thresholds, tested):
+    assert entry._first_of_all(splits, of_thresholds) == tested

@@ -89,8 +89,8 @@ def test_an_actor_that_is_not_on_the_keyframe_is_no_target(small_model, clips, m
     model = small_model(penalty=0.5).train()
     batch = model.data_preprocessor.prepare([clips[0], absent], True).batch
     output = model.detector.loss(batch)
-    assert output.actors.tolist() == [0, 1]
-    assert output.clip_index.tolist() == [0, 0]
+    assert output.rows.actors.tolist() == [[True, False, False], [False, True, False]]
+    assert output.rows.clip_index.tolist() == [0, 0]
     assert train_losses(model, [absent])["loss_pgg"] == 0
 
 
@@ -184,9 +184,9 @@ def test_every_estimate_of_the_gradient_penalty_reaches_the_backbone(form, small
 def test_a_penalty_is_told_the_masks_of_the_models_source(small_model, clips, train_losses):
     asked = []
 
-    def everywhere(batch, actors, generator):
-        asked.append(actors.tolist())
-        return torch.ones(len(actors), *batch.provenance.shape[1:], dtype=torch.bool)
+    def everywhere(batch, rows, generator):
+        asked.append(rows.actors.nonzero()[:, 1].tolist())
+        return torch.ones(len(rows), *batch.provenance.shape[1:], dtype=torch.bool)
 
     losses = train_losses(small_model(0.5, penalty_masks=everywhere), clips)
     assert asked == [[0, 1, 2]]

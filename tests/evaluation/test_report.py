@@ -47,6 +47,20 @@ def test_the_accuracy_of_actors_is_said_below_the_table(capsys: pytest.CaptureFi
     assert "actor accuracy 83.30 (10.0 to 90.0), of the most common class 50.00\n" in capsys.readouterr().out
 
 
+def test_how_well_maps_locate_actors_is_said_below_the_table_with_its_thresholds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    accuracies = {"MaxBoxAccV2-3D": 50.0, "MaxBoxAcc-3D@0.3": 90.0, "MaxBoxAcc-3D@0.5": 50.0, "MaxBoxAcc-3D@0.7": 10.0}
+    thresholds = {"0.3": 0.2, "0.5": 0.25, "0.7": 0.4}
+    maps = {"thresholds": thresholds, "thresholds_chosen_on": "val", "num_maps": 1200}
+    print_summary(SUMMARY | accuracies | {"max_box_acc": maps}, "metrics.json")
+    expected = (
+        "MaxBoxAccV2-3D 50.00, of 1,200 maps: 90.00 at 0.3 (threshold 0.200), 50.00 at 0.5 (threshold 0.250), "
+        "10.00 at 0.7 (threshold 0.400); thresholds chosen on val\n"
+    )
+    assert expected in capsys.readouterr().out
+
+
 def test_a_metric_that_a_protocol_does_not_have_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
     print_protocols({"voc": SUMMARY, "other": SUMMARY | {"frame_mAP@0.5": None}})
     rows = [line for line in capsys.readouterr().out.splitlines() if "0123abcd" in line]

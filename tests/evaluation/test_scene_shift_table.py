@@ -53,6 +53,15 @@ def test_sets_stand_below_each_other_with_intervals_and_drops(capsys: pytest.Cap
     assert intervals[2] == ["+57.2 to +67.2", "-", "+65.9 to +75.9"]
 
 
+def test_models_with_maps_have_a_column_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with_maps = shift()
+    for of_set in (*with_maps["sets"].values(), *with_maps["drops"].values()):
+        of_set["MaxBoxAccV2-3D"] = {"value": 33.3, "interval": (30.0, 40.0)}
+    print_scene_shift(with_maps)
+    printed = {row[0]: row[1:] for row in rows(capsys.readouterr().out) if row[0]}
+    assert [printed[name][5] for name in ("iid", "drop from iid")] == ["33.3", "+33.3"]
+
+
 def test_without_draws_there_are_no_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     print_scene_shift(shift(intervals=False))
     printed = rows(capsys.readouterr().out)

@@ -184,6 +184,7 @@ def test_what_torch_cannot_export_is_said(checkpoint, config_path, tmp_path, mon
     [
         ({"file_format": "trt"}, "--format 'trt' is none of pt2, onnx"),
         ({"proposals": "network"}, "was not trained to find actors itself; let boxes be an input"),
+        ({"options": {"model.detector.test_pool": "clip"}}, "test_pool = 'clip' gives everyone the scores of the clip"),
         ({"proposals": "yolo"}, "--proposals 'yolo' is none of network, input"),
         ({"options": {"test_dataloader.dataset.transform": {"type": TrainTransform, "size": (48, 64)}}}, "of one size"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stal.metrics.bootstrap import estimate_drop
+from stal.metrics.max_box_acc import MAX_BOX_ACC, THRESHOLDS, MapOverlaps, max_box_accuracy
 from stal.metrics.protocol import TUBER, VOC, Protocol
 from stal.metrics.resampling import draw_videos
 from stal.metrics.scene_shift import SHIFT_METRICS, scene_shift
@@ -32,6 +33,18 @@ def evaluation(
         tubes[f"v{number}"] = [replace(tube, label=label, score=score)]
     tables = make_tables(videos, 2, detections=detections, tubes=tubes)
     return evaluate_tables(tables, CLASSES, protocol, draw_videos(len(videos), num_draws, 0), headlines_only=True)
+
+
+def test_sets_of_models_with_maps_are_compared_by_these_too() -> None:
+    sets = {}
+    for name, found in (("iid", 1.0), ("shifted", 0.4)):
+        overlaps = np.full((4, len(THRESHOLDS)), found, np.float32)
+        accuracy = max_box_accuracy(MapOverlaps(np.arange(4), overlaps), draw_videos(4, 50, 0))
+        sets[name] = replace(evaluation(2, 2), maps=accuracy)
+    shift = scene_shift(sets)
+    assert shift["sets"]["shifted"][MAX_BOX_ACC]["value"] == pytest.approx(100 / 3)
+    assert shift["drops"]["shifted"][MAX_BOX_ACC]["value"] == pytest.approx(200 / 3)
+    assert MAX_BOX_ACC not in scene_shift({**sets, "shifted": evaluation(2, 2)})["sets"]["iid"]
 
 
 def test_a_drop_is_the_first_set_less_this_one() -> None:

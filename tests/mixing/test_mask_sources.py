@@ -16,7 +16,7 @@ from stal.mixing.mask_sources import (
     RandomMasks,
     SourceClipMasks,
 )
-from stal.mixing.provenance import provenance_masks
+from stal.mixing.penalty_rows import rows_of_actors
 from stal.ops.masks import mask_boxes
 from stal.structures import ClipBatch
 
@@ -75,9 +75,18 @@ def new_scene(batch: ClipBatch, *edited: int) -> ClipBatch:
     )
 
 
+def provenance_masks(batch: ClipBatch) -> torch.Tensor:
+    """Return where each actor of the batch is."""
+    volumes = [
+        ids == k for ids, n in zip(batch.provenance, map(len, batch.labels), strict=True) for k in range(1, n + 1)
+    ]
+    return torch.stack(volumes) if volumes else torch.zeros(0, *batch.provenance.shape[1:], dtype=torch.bool)
+
+
 def masks_of(source: MaskSource, batch: ClipBatch, actors: list[int] | None = None, seed: int = 0) -> torch.Tensor:
     numbers = range(sum(map(len, batch.labels))) if actors is None else actors
-    return source(batch, torch.tensor(list(numbers), dtype=torch.int64), torch.Generator().manual_seed(seed))
+    rows = rows_of_actors(batch, torch.tensor(list(numbers), dtype=torch.int64))
+    return source(batch, rows, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)
@@ -221,7 +230,7 @@ def test_a_difference_does_not_tell_a_pasted_actor():
     batch = new_scene(boxes_batch([[1, 1, 5, 5]], [[3, 3, 9, 9]]), 0, 1)
     batch = dataclasses.replace(batch, sources=(torch.tensor([0]), torch.tensor([0])))
     assert masks_of(DifferenceMasks(), batch, [0]).any()
-    with pytest.raises(ShapeError, match=r"actor 1 of the batch, in clip 1, was pasted there from clip 0.*Provenance"):
+    with pytest.raises(ShapeError, match=r"row 1 of the penalty, in clip 1, is about .* from clip 0: .*Provenance"):
         masks_of(DifferenceMasks(), batch)
 
 
@@ -243,6 +252,6 @@ def test_a_gpu_gives_the_masks_that_the_cpu_gives(source):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     batch = new_scene(boxes_batch([[1, 1, 5, 5], [8, 2, 14, 9]], [[3, 3, 9, 9]]), 0)
-    actors, generator = torch.tensor([2, 0, 1]), torch.Generator().manual_seed(0)
-    masks = source(batch.to("cuda"), actors.to("cuda"), generator)
+    on_gpu, generator = batch.to("cuda"), torch.Generator().manual_seed(0)
+    masks = source(on_gpu, rows_of_actors(on_gpu, torch.tensor([2, 0, 1], device="cuda")), generator)
     assert masks.is_cuda and torch.equal(masks.cpu(), masks_of(source, batch, [2, 0, 1]))

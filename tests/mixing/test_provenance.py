@@ -5,7 +5,7 @@ import torch
 
 from stal.errors import ConfigError, ShapeError
 from stal.mixing.layers import add_provenance
-from stal.mixing.provenance import drop_hidden_actors, paint_actors, provenance_masks
+from stal.mixing.provenance import drop_hidden_actors, paint_actors
 from stal.ops.masks import box_masks
 from stal.structures import ClipBatch
 
@@ -107,29 +107,6 @@ def test_an_actor_whose_silhouette_is_missing_on_a_frame_is_not_valid_there():
 def test_hidden_actors_are_looked_for_in_the_provenance():
     with pytest.raises(ShapeError, match="no provenance"):
         drop_hidden_actors(make_batch([]))
-
-
-def test_provenance_masks_are_clip_after_clip_where_the_provenance_says():
-    batch = add_provenance(make_batch([[0, 0, 4, 5], [2, 0, 6, 4]], [], [[1, 1, 2, 2]]))
-    masks = provenance_masks(batch)
-    assert masks.shape == (3, 2, HEIGHT, WIDTH) and masks.dtype == torch.bool
-    expected = [batch.provenance[0] == 1, batch.provenance[0] == 2, batch.provenance[2] == 1]
-    assert torch.equal(masks, torch.stack(expected))
-    assert masks.flatten(1).any(dim=1).all()
-
-
-def test_the_masks_of_a_clips_actors_and_its_background_partition_it():
-    batch = add_provenance(make_batch([[0, 0, 4, 5], [2, 0, 6, 4]]))
-    assert torch.equal(provenance_masks(batch).sum(dim=0), (batch.provenance[0] > 0).long())
-
-
-def test_provenance_masks_of_nobody_are_none():
-    assert provenance_masks(add_provenance(make_batch([], []))).shape == (0, 2, HEIGHT, WIDTH)
-
-
-def test_a_batch_without_provenance_has_no_provenance_masks():
-    with pytest.raises(ShapeError, match=r"no provenance.*add_provenance or a mixer"):
-        provenance_masks(make_batch([[0, 0, 4, 5]]))
 
 
 def test_missing_silhouettes_are_an_error_that_names_the_remedy():

@@ -109,8 +109,9 @@ def test_losses_are_finite_and_actors_are_scored():
     }  # fmt: skip
     assert all(torch.isfinite(loss) for loss in output.losses.values())
     assert output.logits.shape == (2, 3)
-    assert output.tubelets.equal(torch.cat(batch_of_squares().boxes))
-    assert output.actors.tolist() == output.clip_index.tolist() == [0, 1]
+    assert output.rois.tubelets.equal(torch.cat(batch_of_squares().boxes))
+    assert output.rows.actors.tolist() == [[True, False], [False, True]]
+    assert output.rows.clip_index.tolist() == output.rows.labels.tolist() == [0, 1]
 
 
 def test_actor_logits_are_those_of_the_actors_own_tubes():
@@ -125,8 +126,8 @@ def test_actor_logits_are_a_linear_function_of_their_features_after_dropout():
     detector, batch = small_detector().train(), batch_of_squares()
     detector.classifier.dropout = 0.5
     output = detector.loss(batch)
-    assert set(output.dropout.unique().tolist()) == {0.0, 2.0}
-    torch.testing.assert_close(output.logits, detector.classifier.logits(output.features * output.dropout))
+    assert set(output.rois.dropout.unique().tolist()) == {0.0, 2.0}
+    torch.testing.assert_close(output.logits, detector.classifier.logits(output.features * output.rois.dropout))
 
 
 def test_actors_can_be_scored_again_with_the_same_dropout():
@@ -134,9 +135,9 @@ def test_actors_can_be_scored_again_with_the_same_dropout():
     detector.classifier.dropout = 0.5
     output = detector.loss(batch)
     for _ in range(2):
-        again = detector.class_logits(batch.clips, output.tubelets, output.clip_index, output.dropout)
+        again = detector.class_logits(batch.clips, output.rois.tubelets, output.rows.clip_index, output.rois.dropout)
         torch.testing.assert_close(again, output.logits)
-    drawn = detector.class_logits(batch.clips, output.tubelets, output.clip_index)
+    drawn = detector.class_logits(batch.clips, output.rois.tubelets, output.rows.clip_index)
     assert not torch.allclose(drawn, output.logits)
 
 
@@ -187,7 +188,7 @@ def test_a_batch_without_actors_can_be_trained_on():
     output = small_detector().train().loss(empty)
     sum(output.losses.values()).backward()
     assert output.logits.shape == (0, 3)
-    assert output.tubelets.shape == (0, 8, 4)
+    assert output.rois.tubelets.shape == (0, 8, 4)
     assert output.share == 0
 
 

@@ -1,7 +1,7 @@
 """The annotation format of this project: one JSON file for a whole data set, with every tube of every video.
 
-Layout (`null` is allowed for `fps`, `scene` and `masks`; they and `labels` may be left out; every other key is
-required):
+Layout (`null` is allowed for `fps`, `scene`, `masks` and `keypoints`; they and `labels` may be left out; every other
+key is required):
 
     {"format": "stal-tubes", "version": 1,
      "classes": ["walk", "jump"],                     names, in the order of the labels
@@ -13,6 +13,7 @@ required):
         "scene": "beach",                             name of the scene
         "labels": ["walk", "jump"],                   classes of the video as a whole, see `Video.labels`
         "masks": "masks/train/00000.npz",             silhouettes as `Video.masks_path` describes them, relative too
+        "keypoints": "keypoints/train/00000.npz",     joints of the persons, a file as `read_keypoints` takes it
         "tubes": [{
            "id": 0, "label": "walk",                  the class by its name
            "frames": [[0, 12], [15, 40]],             runs [start, stop) of 0-based frames, in order
@@ -45,7 +46,10 @@ FORMAT = "stal-tubes"
 VERSION = 1
 
 _FILE_KEYS = ("format", "version", "classes", "videos")
-_VIDEO_KEYS = ("key", "path", "num_frames", "height", "width", "fps", "split", "scene", "labels", "masks", "tubes")
+_VIDEO_KEYS = (
+    *("key", "path", "num_frames", "height", "width", "fps", "split"),
+    *("scene", "labels", "masks", "keypoints", "tubes"),
+)
 _TUBE_KEYS = ("id", "label", "frames", "boxes")
 
 
@@ -119,6 +123,7 @@ def _video_to_json(video: Video, classes: tuple[str, ...], folder: Path) -> dict
         "scene": video.scene,
         "labels": [classes[label] for label in video.labels],
         "masks": None if video.masks_path is None else _relative(video.masks_path, folder),
+        **({} if video.keypoints_path is None else {"keypoints": _relative(video.keypoints_path, folder)}),
         "tubes": [_tube_to_json(tube, classes, video.key) for tube in video.tubes],
     }
 
@@ -166,7 +171,7 @@ def _parse_file(root: JsonNode) -> Annotations:
 
 def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
     node.require_object(_VIDEO_KEYS)
-    fps, scene, masks = (node.child(key, optional=True) for key in ("fps", "scene", "masks"))
+    fps, scene, masks, keypoints = (node.child(key, optional=True) for key in ("fps", "scene", "masks", "keypoints"))
     if fps.value is not None and fps.number() <= 0:
         fps.fail(f"got {fps.value}; expected frames per second, or null where they are not known")
     num_frames = node.child("num_frames").integer()
@@ -185,6 +190,7 @@ def _parse_video(node: JsonNode, labels: dict[str, int]) -> Video:
         masks_path=None if masks.value is None else folder / masks.text(),
         scene=None if scene.value is None else scene.text(),
         labels=() if video_labels.value is None else tuple(parse_label(name, labels) for name in video_labels.items()),
+        keypoints_path=None if keypoints.value is None else folder / keypoints.text(),
     )
 
 

@@ -235,8 +235,9 @@ def _find_wrong_copies(
 
 def _with_copy(video: Video, places: dict[str, Path]) -> Video:
     """Return a video whose frames are those of its copy."""
-    masks = None if video.masks_path is None else video.masks_path.resolve()  # `..` behind a link would lead elsewhere
-    return dataclasses.replace(video, path=places[video.key], masks_path=masks)
+    # Resolved, since `..` behind a link would lead elsewhere.
+    masks, keypoints = (None if path is None else path.resolve() for path in (video.masks_path, video.keypoints_path))
+    return dataclasses.replace(video, path=places[video.key], masks_path=masks, keypoints_path=keypoints)
 
 
 def _write_annotations(annotations: Annotations, out: Path) -> None:

@@ -127,13 +127,16 @@ def _check_silhouettes(annotations: Annotations) -> None:
 
 
 def _shifted_video(job: ShiftJob, classes: tuple[str, ...]) -> Video:
-    """Return the annotation of a video that was made; the silhouettes are those of the source, whose actors it has."""
+    """Return the annotation of a video that was made; silhouettes and joints are the source's, whose actors it has."""
     video = job.video
     # Resolved, since `..` behind a link would lead elsewhere.
-    masks = None if video.masks_path is None or job.kind == "scene_only" else video.masks_path.resolve()
+    masks, keypoints = (
+        None if path is None or job.kind == "scene_only" else path.resolve()
+        for path in (video.masks_path, video.keypoints_path)
+    )
     shows_a_scene = job.donor is not None or job.kind == "scene_only"
     scene = scene_name(job.donor or video, classes) if shows_a_scene else None
-    return dataclasses.replace(video, path=job.path, masks_path=masks, scene=scene)
+    return dataclasses.replace(video, path=job.path, masks_path=masks, scene=scene, keypoints_path=keypoints)
 
 
 def _record(job: ShiftJob, outcome: ShiftOutcome, video: Video) -> dict[str, Any]:

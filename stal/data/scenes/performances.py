@@ -1,5 +1,6 @@
 """Performances: the actors of a video, their motions and timing, and the camera, without any scene."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ NUM_FRAMES = (32, 48)
 """Shortest and longest video."""
 NUM_ACTORS_PROBABILITY = (0.6, 0.3, 0.1)
 """Of one, two and three actors."""
+MAX_ACTORS = len(NUM_ACTORS_PROBABILITY)
 IDLE_PROBABILITY = 0.3
 """Of an actor that stands idle before or after it acts."""
 MAX_PAN = 0.3
@@ -27,6 +29,7 @@ class Actor:
     """One actor of a performance.
 
     Attributes:
+        label: its action.
         look: colours and build.
         skeleton: joints on every frame.
         prop: the object in its hand.
@@ -35,6 +38,7 @@ class Actor:
         acting: the frames on which it does the action, rather than stand idle.
     """
 
+    label: int
     look: Look
     skeleton: Skeleton
     prop: Prop | None
@@ -48,7 +52,7 @@ class Performance:
     """What happens in a video, on whatever scene.
 
     Attributes:
-        label: the action that all actors do.
+        label: the action that the scene goes with: that of the first actor to be drawn, and mostly of all.
         actors: the actors, far ones first.
         pan: how far the camera has turned to the right on every frame, in pixels.
     """
@@ -58,12 +62,13 @@ class Performance:
     pan: Float[np.ndarray, " T"]
 
 
-def random_performance(rng: np.random.Generator, label: int, width: int, height: int) -> Performance:
-    """Draw a performance of an action; everything but the motion and the object is independent of the action.
+def random_performance(rng: np.random.Generator, labels: Sequence[int], width: int, height: int) -> Performance:
+    """Draw a performance of actions; everything but the motions and the objects is independent of the actions.
 
     Args:
         rng: the only source of chance.
-        label: index into `ACTIONS`.
+        labels: indices into `ACTIONS`, `MAX_ACTORS` of them: the first actor to be drawn does the first action, and so
+            on.
         width: of the image, in pixels.
         height: of the image, in pixels.
 
@@ -75,8 +80,11 @@ def random_performance(rng: np.random.Generator, label: int, width: int, height:
     pan = _random_pan(rng, num_frames, width)
     # Actors stand in shares of the width, so that overlaps are frequent but rarely complete.
     shares = (rng.permutation(num_actors) + rng.uniform(0.1, 0.9, num_actors)) / num_actors
-    actors = [_random_actor(rng, label, 0.12 + 0.76 * share, pan, width, height) for share in shares]
-    return Performance(label, tuple(sorted(actors, key=lambda actor: actor.foot[0, 1])), pan)
+    actors = [
+        _random_actor(rng, label, 0.12 + 0.76 * share, pan, width, height)
+        for label, share in zip(labels[:num_actors], shares, strict=True)
+    ]
+    return Performance(labels[0], tuple(sorted(actors, key=lambda actor: actor.foot[0, 1])), pan)
 
 
 def _random_pan(rng: np.random.Generator, num_frames: int, width: int) -> Float[np.ndarray, " T"]:
@@ -109,7 +117,8 @@ def _random_actor(
     x = middle * width + way - way[num_frames // 2] - pan
     y = height * (0.8 + 0.5 * (size - 0.45) + rng.uniform(-0.01, 0.02))  # nearer is larger and lower
     foot = np.stack([x, np.full(num_frames, y)], axis=1)
-    return Actor(look, pose_skeleton(pose), action.prop, size * height, foot, (start <= frames) & (frames < stop))
+    acting = (start <= frames) & (frames < stop)
+    return Actor(label, look, pose_skeleton(pose), action.prop, size * height, foot, acting)
 
 
 def _random_acting_time(rng: np.random.Generator, num_frames: int) -> tuple[int, int]:

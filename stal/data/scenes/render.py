@@ -81,7 +81,7 @@ def render_actors(performance: Performance, width: int, height: int) -> ActorLay
         annotated = actor.acting & (inside[k] >= MIN_INSIDE * whole[k]) & (visible >= MIN_VISIBLE * inside[k])
         frames = np.flatnonzero(annotated & (visible > 0))
         if len(frames):
-            tubes.append(Tube(performance.label, frames, tight_boxes(silhouettes[frames]), id=k))
+            tubes.append(Tube(actor.label, frames, tight_boxes(silhouettes[frames]), id=k))
     return ActorLayer(rgba, masks, tuple(tubes))
 
 

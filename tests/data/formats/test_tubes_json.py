@@ -33,6 +33,7 @@ def document() -> dict[str, Any]:
         "scene": "beach",
         "labels": ["walk"],
         "masks": "masks/a.npz",
+        "keypoints": "keypoints/a.npz",
         "tubes": [tube],
     }
     return {"format": "stal-tubes", "version": 1, "classes": ["walk", "jump"], "videos": [video]}
@@ -45,7 +46,19 @@ def save(value: Any, folder: Path) -> Path:
 
 
 def assert_same_video(a: Video, b: Video) -> None:
-    for name in ("key", "path", "num_frames", "height", "width", "fps", "split", "masks_path", "scene", "labels"):
+    for name in (
+        "key",
+        "path",
+        "num_frames",
+        "height",
+        "width",
+        "fps",
+        "split",
+        "masks_path",
+        "scene",
+        "labels",
+        "keypoints_path",
+    ):
         assert getattr(a, name) == getattr(b, name), name
     assert len(a.tubes) == len(b.tubes)
     for one, other in zip(a.tubes, b.tubes, strict=True):
@@ -60,6 +73,7 @@ def test_a_documented_file_is_read(tmp_path: Path) -> None:
     assert annotations.classes == ("walk", "jump")
     assert video.path == tmp_path / "videos/a.mp4"
     assert video.masks_path == tmp_path / "masks/a.npz"
+    assert video.keypoints_path == tmp_path / "keypoints/a.npz"
     assert (video.fps, video.scene, video.split, video.labels) == (12.5, "beach", "train", (0,))
     assert video.tubes[0].label == 1
     assert video.tubes[0].frames.tolist() == [0, 1, 5]
@@ -68,6 +82,7 @@ def test_a_documented_file_is_read(tmp_path: Path) -> None:
 def test_unknown_facts_may_be_null_or_left_out(tmp_path: Path) -> None:
     value = document()
     value["videos"][0]["fps"] = None
+    value["videos"][0]["keypoints"] = None
     del value["videos"][0]["scene"], value["videos"][0]["masks"], value["videos"][0]["labels"]
     (video,) = read_tubes_json(save(value, tmp_path)).videos
     assert (video.fps, video.scene, video.masks_path, video.labels) == (None, None, None, ())
