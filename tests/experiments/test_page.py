@@ -109,8 +109,7 @@ def test_the_plot_of_the_gradients_is_of_frames_where_they_are_measured(read, re
 def test_a_page_is_silent_on_gradients_that_nobody_looked_at(read, results, tmp_path):
     experiment = read(grids=GRIDS, gradients=None)
     without = {
-        cell: replace(result, content={**result.content, "gradient_share": None})
-        for cell, result in results.items()
+        cell: replace(result, content={**result.content, "gradient_share": None}) for cell, result in results.items()
     }
     write_page(experiment, without, tmp_path / "example.md")
     assert "radient energy" not in (tmp_path / "example.md").read_text()
