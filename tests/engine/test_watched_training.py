@@ -1,6 +1,7 @@
 """A training that is validated, drawn and written for TensorBoard, next to the same one that is not."""
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,7 @@ def scalars(work_dir: Path) -> list[dict]:
 def test_watching_a_training_changes_nothing_of_it(scenes, watched, tmp_path, validate):
     # without a split, or switched off
     settings = options(scenes) if validate else options(scenes, **WATCHED)
+    time.sleep(1)  # mmengine names what logs by the second: two trainings of one second and process would share it
     train(CONFIG, work_dir=str(tmp_path), options=settings, validate=validate)
     plain, other = weights(tmp_path), weights(watched)
     assert plain.keys() == other.keys()
